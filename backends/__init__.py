@@ -1,0 +1,1 @@
+"""What runs bottles, behind one contract."""

@@ -1,0 +1,47 @@
+"""Errors a person reads: what happened, why, and what to do next.
+
+``bottlemux.cli.main`` is the one place that turns them into text and an exit code.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BottlemuxError(Exception):
+    """Base of every expected error.
+
+    ``message`` is one line without a final period; ``hint`` says what to do next and may be empty. Neither may
+    hold a secret: both reach terminals and logs.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(BottlemuxError):
+    """The command line, a manifest, a layout or a configuration file is wrong."""
+
+    exit_code = 2
+
+
+class UnavailableError(BottlemuxError):
+    """A backend or a tool that is needed is missing or does not work on this machine."""
+
+    exit_code = 3
+
+
+class NotFoundError(BottlemuxError):
+    """No bottle, agent, layout or proposal of that name."""
+
+    exit_code = 4
+
+
+def unknown_name(kind: str, name: str, known: list[str], *, hint: str = "") -> NotFoundError:
+    """Return the error for an unknown ``name``, listing the ``known`` ones."""
+    listing = ", ".join(sorted(known)) if known else "none"
+    return NotFoundError(f"no {kind} {name!r} (known: {listing})", hint=hint)

@@ -1,0 +1,43 @@
+"""Writing and reading files so that a crash or a reader never sees half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def make_private_dir(path: Path) -> Path:
+    """Make ``path`` and its missing parents, each 0700; return it. Idempotent."""
+    if not path.is_dir():
+        if path.parent != path:
+            make_private_dir(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def write_atomic(path: Path, data: str | bytes, *, mode: int = 0o600) -> None:
+    """Replace ``path`` by ``data`` in one step, flushed to disk; a crash leaves the old content or the new."""
+    raw = data.encode() if isinstance(data, str) else data
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(descriptor, mode)
+            stream.write(raw)
+            stream.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, path)  # noqa: PTH105 - both are plain strings here
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)  # noqa: PTH108
+        raise
+
+
+def write_json(path: Path, value: object, *, mode: int = 0o600) -> None:
+    """Write ``value`` as indented JSON, atomically."""
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", mode=mode)

@@ -1,0 +1,148 @@
+"""Every name on disk, and who writes it. Nothing else in bottlemux spells a file name of its own."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROJECT_DIR = ".bottlemux"
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("HOME") or Path.home())
+
+
+def _base(environ: Mapping[str, str], own: str, xdg: str, fallback: str) -> Path:
+    if chosen := environ.get(own):
+        return Path(chosen).expanduser().absolute()
+    root = environ.get(xdg)
+    # The XDG specification: a relative value is to be ignored.
+    base = Path(root) if root and Path(root).is_absolute() else _home(environ) / fallback
+    return base / "bottlemux"
+
+
+@dataclass(frozen=True)
+class BottlePaths:
+    """The files of one bottle. ``state`` outlives it, ``runtime`` does not."""
+
+    state: Path
+    runtime: Path
+
+    @property
+    def metadata(self) -> Path:
+        """What ``resume`` needs; written by the launcher."""
+        return self.state / "metadata.json"
+
+    @property
+    def audit(self) -> Path:
+        """One JSON object a line for every allow and block; appended by the sidecars."""
+        return self.state / "audit.jsonl"
+
+    @property
+    def routes(self) -> Path:
+        """The egress policy in force, without secrets; written by the launcher, watched by egress."""
+        return self.state / "routes.json"
+
+    @property
+    def logs(self) -> Path:
+        """``<service>.log`` of each sidecar, and of the supervisor."""
+        return self.state / "logs"
+
+    @property
+    def proposals(self) -> Path:
+        """What the agent asked for; written by supervise."""
+        return self.state / "proposals"
+
+    @property
+    def home(self) -> Path:
+        """The agent's home directory. Its content is the agent's: never follow a link in it on the host."""
+        return self.state / "home"
+
+    @property
+    def workspace(self) -> Path:
+        """The agent's working copy in ``clone`` and ``copy`` mode. Hostile like ``home``."""
+        return self.state / "workspace"
+
+    @property
+    def guest(self) -> Path:
+        """What the bottle sees, read-only, at ``/run/bottlemux``; written by the launcher."""
+        return self.state / "guest"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor with ``flock`` as long as the bottle lives."""
+        return self.state / "lock"
+
+    @property
+    def status(self) -> Path:
+        """The supervisor's report: process ids, services, restarts."""
+        return self.runtime / "status.json"
+
+    @property
+    def control(self) -> Path:
+        """The socket on which the bottle's init takes commands from the host."""
+        return self.runtime / "control.sock"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The three directories of a user, found once from the environment by :meth:`from_environ`."""
+
+    config: Path
+    state: Path
+    runtime: Path
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Paths:
+        """Find the directories; nothing is made."""
+        env = os.environ if environ is None else environ
+        state = _base(env, "BOTTLEMUX_STATE_DIR", "XDG_STATE_HOME", ".local/state")
+        runtime_root = env.get("XDG_RUNTIME_DIR")
+        usable = bool(runtime_root) and Path(str(runtime_root)).is_dir()
+        runtime = Path(str(runtime_root)) / "bottlemux" if usable else state / "run"
+        config = _base(env, "BOTTLEMUX_CONFIG_DIR", "XDG_CONFIG_HOME", ".config")
+        return cls(config=config, state=state, runtime=runtime)
+
+    @property
+    def config_file(self) -> Path:
+        """The user's settings."""
+        return self.config / "config.toml"
+
+    @property
+    def bottles_config(self) -> Path:
+        """Bottle manifests, ``NAME.md``."""
+        return self.config / "bottles"
+
+    @property
+    def agents_config(self) -> Path:
+        """Agent manifests, ``NAME.md``."""
+        return self.config / "agents"
+
+    @property
+    def skills(self) -> Path:
+        """Skills, ``NAME/SKILL.md``."""
+        return self.config / "skills"
+
+    @property
+    def layouts(self) -> Path:
+        """Saved layouts, ``NAME.yaml``."""
+        return self.config / "layouts"
+
+    @property
+    def bottles(self) -> Path:
+        """One directory a bottle, named by its identity."""
+        return self.state / "bottles"
+
+    @property
+    def zygote(self) -> Path:
+        """The socket of the process that sidecars are forked from."""
+        return self.runtime / "zygote.sock"
+
+    def bottle(self, identity: str) -> BottlePaths:
+        """Return the files of the bottle ``identity``; nothing is made."""
+        return BottlePaths(state=self.bottles / identity, runtime=self.runtime / identity)
