@@ -1,0 +1,146 @@
+"""Whether a bottle lives, and what its supervisor last reported.
+
+The kernel's lock is the truth: it goes with the supervisor however that ends. The report only describes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from bottlemux.errors import BottlemuxError
+from bottlemux.files import write_json
+
+if TYPE_CHECKING:
+    from bottlemux.paths import BottlePaths
+
+# A probe holds its shared lock for microseconds; the supervisor outwaits any number of them.
+_HOLD_PATIENCE_S = 1.0
+_HOLD_PAUSE_S = 0.005
+_STAT_START_TIME = 19  # field 22 of /proc/PID/stat, counted after the command's closing parenthesis
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One sidecar: its process, how often it was restarted, and its state in the supervisor's words."""
+
+    pid: int | None
+    restarts: int
+    state: str
+
+
+def _no_services() -> dict[str, ServiceStatus]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeStatus:
+    """The supervisor's report.
+
+    ``supervisor_start`` is in clock ticks since boot and tells a reused pid apart. ``init_pid`` is the
+    bottle's first process as seen from the host, None before it runs and for backends that have none.
+    """
+
+    supervisor_pid: int
+    supervisor_start: int
+    started_at: str
+    backend: str
+    init_pid: int | None = None
+    services: dict[str, ServiceStatus] = field(default_factory=_no_services)
+
+
+def is_alive(paths: BottlePaths) -> bool:
+    """Tell whether a supervisor holds the bottle's lock. Nothing is made; the probe lets go at once."""
+    try:
+        descriptor = os.open(paths.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def hold(path: Path) -> int:
+    """Take the lock ``path`` for this process and return the descriptor that keeps it.
+
+    It is held until every copy of the descriptor is closed: it is not inherited through exec, but a child
+    that is forked without exec has a copy and must close it. A lock that another supervisor holds is a
+    :class:`BottlemuxError`.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        _lock(descriptor, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    deadline = time.monotonic() + _HOLD_PATIENCE_S
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise BottlemuxError(f"{path.parent.name!r} is already running") from error
+        time.sleep(_HOLD_PAUSE_S)
+
+
+def process_start(pid: int) -> int | None:
+    """Return when process ``pid`` began, in clock ticks since boot; None if there is no such process."""
+    with contextlib.suppress(OSError):
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        return int(stat[stat.rindex(b")") + 1 :].split()[_STAT_START_TIME])
+    return None
+
+
+def write_status(paths: BottlePaths, status: RuntimeStatus) -> None:
+    """Replace the report in one step. Called by the supervisor only."""
+    write_json(paths.status, asdict(status))
+
+
+def read_status(paths: BottlePaths) -> RuntimeStatus | None:
+    """Return the last report; None if there is none or it is not one. It may outlive its supervisor."""
+    try:
+        value = json.loads(paths.status.read_bytes())
+        return _status(value)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _status(value: object) -> RuntimeStatus:
+    report = cast("dict[str, object]", value)
+    services = cast("dict[str, dict[str, object]]", report.get("services") or {})
+    return RuntimeStatus(
+        supervisor_pid=_number(report["supervisor_pid"]),
+        supervisor_start=_number(report["supervisor_start"]),
+        started_at=str(report["started_at"]),
+        backend=str(report["backend"]),
+        init_pid=_optional_number(report.get("init_pid")),
+        services={name: _service(item) for name, item in services.items()},
+    )
+
+
+def _service(item: dict[str, object]) -> ServiceStatus:
+    return ServiceStatus(_optional_number(item.get("pid")), _number(item["restarts"]), str(item["state"]))
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("not a number")
+    return value
+
+
+def _optional_number(value: object) -> int | None:
+    return None if value is None else _number(value)
