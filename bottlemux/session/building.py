@@ -1,0 +1,146 @@
+"""The tmux commands that make the session and its windows, as plain lists; nothing here runs any.
+
+A window is built as the session's last one (``{end}``), by commands of one batch, so that no id has to be
+known before it exists and a program that ends at once still finds its window marked and kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bottlemux.session.commands import as_process
+from bottlemux.session.geometry import LayoutError, layout_string
+from bottlemux.session.models import plain_value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bottlemux.session.models import PaneSpec, WindowSpec
+
+type Command = list[str]
+
+SESSION = "bottlemux"
+HISTORY_LINES = 50_000
+
+_SESSION_TARGET = f"={SESSION}:"
+_LAST = f"={SESSION}:{{end}}"
+_PLACEHOLDER = f"={SESSION}:{{start}}"
+_CREATED_FORMAT = "#{window_id} #{window_width} #{window_height} #{pane_id}"
+# Shown in a pane whose program ended. The slug is of harmless characters only.
+_DEAD_FORMAT = (
+    "[ended: #{{?pane_dead_signal,signal #{{pane_dead_signal}},exit code #{{pane_dead_status}}}}] "
+    "bottlemux resume {slug} starts it again, #{{prefix}} x closes the pane"
+)
+
+
+def session_commands(size: tuple[int, int], home: str) -> list[Command]:
+    """Return what makes the session, holding only a window that :func:`drop_placeholder` removes.
+
+    The history limit holds for panes made after it, and a ``destroy-unattached`` of the user's would end
+    the session before a second client could say otherwise.
+    """
+    width, height = size
+    geometry = ["-x", str(width), "-y", str(height)]
+    placeholder = ["--", "sleep", "60"]
+    return [
+        ["new-session", "-d", "-s", SESSION, *geometry, "-n", "starting", "-c", literal(home), *placeholder],
+        ["set-option", "-t", _SESSION_TARGET, "destroy-unattached", "off"],
+        ["set-option", "-t", _SESSION_TARGET, "history-limit", str(HISTORY_LINES)],
+    ]
+
+
+def drop_placeholder() -> list[Command]:
+    """Return what ends the building of a new session."""
+    return [["kill-window", "-t", _PLACEHOLDER], ["move-window", "-r", "-t", _SESSION_TARGET]]
+
+
+def home_window(shell: str, home: str) -> list[Command]:
+    """Return what makes a window with the user's own shell, for a workspace without a bottle."""
+    return [_new_window("home", home, as_process([shell]))]
+
+
+def window_commands(spec: WindowSpec, home: str) -> list[Command]:
+    """Return what makes the window of ``spec`` with all its panes, for :func:`arrange_commands` to arrange.
+
+    Each pane prints a line that :func:`parse_created` reads.
+    """
+    first, *others = spec.panes
+    commands = [_new_window(spec.window_name, home, as_process(first.argv)), *_mark_window(spec)]
+    commands += _mark_pane(spec.slug, first)
+    for number, pane in enumerate(others, start=1):
+        if number > 1:
+            commands.append(["select-layout", "-t", _LAST, "tiled"])
+        commands.append(_split(home, as_process(pane.argv)))
+        commands += _mark_pane(spec.slug, pane)
+    return commands
+
+
+def parse_created(lines: Sequence[str]) -> dict[str, tuple[tuple[int, int], list[str]]]:
+    """Return by window id its size and its panes' ids, in the order of making."""
+    created: dict[str, tuple[tuple[int, int], list[str]]] = {}
+    for line in lines:
+        window_id, width, height, pane_id = line.split(" ")
+        created.setdefault(window_id, ((int(width), int(height)), []))[1].append(pane_id)
+    return created
+
+
+def arrange_commands(
+    spec: WindowSpec, window_id: str, size: tuple[int, int], pane_ids: Sequence[str]
+) -> list[Command]:
+    """Return what gives the window its layout, options and focus, once its size is known."""
+    layout = spec.layout
+    options = layout.options if layout is not None else {}
+    focus = layout.focused_pane if layout is not None else 0
+    commands = [["set-option", "-wq", "-t", window_id, name, value] for name, value in options.items()]
+    if len(pane_ids) > 1:
+        commands.append(["select-layout", "-t", window_id, _layout_name(spec, size)])
+    commands.append(["select-pane", "-t", pane_ids[focus]])
+    return commands
+
+
+def literal(text: str) -> str:
+    """Return ``text`` for an argument in which tmux expands formats: ``#(...)`` would run a program."""
+    return text.replace("#", "##")
+
+
+def _layout_name(spec: WindowSpec, size: tuple[int, int]) -> str:
+    if spec.layout is None:
+        return "main-vertical"
+    tree = spec.layout.cells
+    if tree is None:
+        return spec.layout.layout or "tiled"
+    try:
+        return layout_string(tree, *size)
+    except LayoutError:
+        return "tiled"
+
+
+def _new_window(name: str, home: str, process: Sequence[str]) -> Command:
+    where = ["-d", "-a", "-t", _LAST, "-n", name, "-c", literal(home)]
+    return ["new-window", *where, "-P", "-F", _CREATED_FORMAT, "--", *process]
+
+
+def _split(home: str, process: Sequence[str]) -> Command:
+    # Not -d: the new pane becomes the window's active one, which is how the next command finds it.
+    return ["split-window", "-t", _LAST, "-c", literal(home), "-P", "-F", _CREATED_FORMAT, "--", *process]
+
+
+def _mark_window(spec: WindowSpec) -> list[Command]:
+    options = {
+        "remain-on-exit": "on",
+        "remain-on-exit-format": _DEAD_FORMAT.format(slug=spec.slug),
+        "allow-rename": "off",
+        "allow-passthrough": "off",
+        "@bottlemux_slug": spec.slug,
+        "@bottlemux_agent": plain_value(spec.agent),
+        "@bottlemux_backend": plain_value(spec.backend),
+        "@bottlemux_status": plain_value(spec.status),
+    }
+    # -q: an option this version of tmux does not know is left out.
+    return [["set-option", "-wq", "-t", _LAST, name, value] for name, value in options.items()]
+
+
+def _mark_pane(slug: str, pane: PaneSpec) -> list[Command]:
+    # The slug is on the pane too, so that it is still found when the user moves it to a window of its own.
+    marks = {"@bottlemux_slug": slug, "@bottlemux_role": plain_value(pane.role)}
+    return [["set-option", "-p", "-t", _LAST, name, value] for name, value in marks.items()]

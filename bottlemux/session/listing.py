@@ -1,0 +1,101 @@
+"""Reading every bottle's panes with one ``list-panes``, whatever their number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bottlemux.session.models import PaneInfo, WindowInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_FIELDS = (
+    "pane_id",
+    "window_id",
+    "session_name",
+    "@bottlemux_slug",
+    "@bottlemux_agent",
+    "@bottlemux_backend",
+    "@bottlemux_status",
+    "@bottlemux_role",
+    "pane_pid",
+    "pane_active",
+    "pane_dead",
+    "pane_dead_status",
+    "pane_dead_signal",
+    "window_activity",
+    "window_layout",
+    "window_name",
+)
+# -a, not -s: the user may have moved a window to another session.
+LIST_COMMAND = (
+    "list-panes",
+    "-a",
+    "-f",
+    "#{!=:#{@bottlemux_slug},}",
+    "-F",
+    "\t".join(f"#{{{field}}}" for field in _FIELDS),
+)
+
+
+@dataclass(frozen=True)
+class _Row:
+    pane: PaneInfo
+    window: WindowInfo
+
+
+def parse_windows(lines: Iterable[str]) -> list[WindowInfo]:
+    """Group the lines of :data:`LIST_COMMAND` by bottle, in their order, leaving out what makes no sense."""
+    groups: dict[str, dict[str, _Row]] = {}
+    for line in lines:
+        row = _parse_row(line)
+        if row is not None:
+            # A window linked into two sessions is listed twice.
+            groups.setdefault(row.window.slug, {}).setdefault(row.pane.pane_id, row)
+    return [_merge(list(rows.values())) for rows in groups.values()]
+
+
+def _parse_row(line: str) -> _Row | None:
+    values = line.split("\t")
+    if len(values) != len(_FIELDS):
+        return None
+    row: dict[str, str] = dict(zip(_FIELDS, values, strict=True))
+    try:
+        return _Row(_pane(row), _window(row))
+    except ValueError:
+        return None
+
+
+def _pane(row: dict[str, str]) -> PaneInfo:
+    status = row["pane_dead_status"]
+    return PaneInfo(
+        pane_id=row["pane_id"],
+        role=row["@bottlemux_role"],
+        pid=int(row["pane_pid"] or 0),
+        active=row["pane_active"] == "1",
+        dead=row["pane_dead"] == "1",
+        dead_status=int(status) if status else None,
+        dead_signal=row["pane_dead_signal"],
+    )
+
+
+def _window(row: dict[str, str]) -> WindowInfo:
+    return WindowInfo(
+        window_id=row["window_id"],
+        session=row["session_name"],
+        name=row["window_name"],
+        slug=row["@bottlemux_slug"],
+        agent=row["@bottlemux_agent"],
+        backend=row["@bottlemux_backend"],
+        status=row["@bottlemux_status"],
+        activity=int(row["window_activity"]),
+        layout=row["window_layout"],
+        panes=(),
+    )
+
+
+def _merge(rows: list[_Row]) -> WindowInfo:
+    # Only the window the bottle was opened in carries the agent's name.
+    home = next((row.window for row in rows if row.window.agent), rows[0].window)
+    return replace(home, panes=tuple(row.pane for row in rows))

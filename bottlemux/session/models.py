@@ -1,0 +1,124 @@
+"""What the workspace is asked for, and what it reports: plain values without tmux or YAML in them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bottlemux.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bottlemux.session.layout import PaneLayout, WindowLayout
+
+_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_MAX_NAME = 40
+
+
+@dataclass(frozen=True)
+class PaneSpec:
+    """A pane to make: ``argv`` is its process, run by no shell. Every user can read it: never a secret."""
+
+    role: str
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """A window to make. ``panes`` are in the order of the layout's panes."""
+
+    slug: str
+    agent: str
+    backend: str
+    panes: tuple[PaneSpec, ...]
+    layout: WindowLayout | None = None
+    name: str = ""
+    status: str = "starting"
+
+    def __post_init__(self) -> None:
+        if not _SLUG.fullmatch(self.slug):
+            raise UsageError(f"{self.slug!r} cannot be the slug of a window")
+        if not self.panes:
+            raise UsageError(f"the window of {self.slug} has no panes")
+        if self.layout is not None and len(self.layout.panes) != len(self.panes):
+            raise UsageError(
+                f"the layout has {len(self.layout.panes)} panes, the window of {self.slug} {len(self.panes)}"
+            )
+
+    @classmethod
+    def from_layout(
+        cls,
+        slug: str,
+        agent: str,
+        backend: str,
+        layout: WindowLayout,
+        argv_for: Callable[[PaneLayout], Sequence[str]],
+    ) -> WindowSpec:
+        """Return the window of ``layout``; ``argv_for`` says what runs in each of its panes.
+
+        A ``shell_command`` comes from a file the agent may have written: ``argv_for`` must run it in the
+        bottle.
+        """
+        panes = tuple(PaneSpec(pane.role_name, tuple(argv_for(pane))) for pane in layout.panes)
+        return cls(slug=slug, agent=agent, backend=backend, panes=panes, layout=layout)
+
+    @property
+    def window_name(self) -> str:
+        """What the status line shows: ``name``, else the slug, reduced to harmless characters."""
+        return safe_name(self.name or self.slug)
+
+
+@dataclass(frozen=True)
+class PaneInfo:
+    """A pane as tmux reports it. ``pid`` is its process; the last two mean something once it is ``dead``."""
+
+    pane_id: str
+    role: str
+    pid: int
+    active: bool
+    dead: bool
+    dead_status: int | None
+    dead_signal: str
+
+    @property
+    def ended(self) -> str:
+        """How the process ended, for people; empty while it runs."""
+        if not self.dead:
+            return ""
+        return f"signal {self.dead_signal}" if self.dead_signal else f"exit code {self.dead_status}"
+
+
+@dataclass(frozen=True)
+class WindowInfo:
+    """A bottle's window. ``activity`` is the time of the last output in it, in seconds since the epoch.
+
+    ``layout`` is tmux's layout string. A pane that the user moved elsewhere still belongs to its bottle.
+    """
+
+    window_id: str
+    session: str
+    name: str
+    slug: str
+    agent: str
+    backend: str
+    status: str
+    activity: int
+    layout: str
+    panes: tuple[PaneInfo, ...]
+
+    def pane(self, role: str) -> PaneInfo | None:
+        """Return the first pane of ``role``."""
+        return next((pane for pane in self.panes if pane.role == role), None)
+
+
+def safe_name(text: str) -> str:
+    """Return ``text`` as a window name. tmux expands ``#`` in names and splits targets at ``:`` and ``.``."""
+    kept = "".join(char if char.isalnum() or char in "-_ " else "_" for char in text)
+    return kept.strip()[:_MAX_NAME] or "bottle"
+
+
+def plain_value(text: str) -> str:
+    """Return ``text`` without the control characters that would break a listing of a line a pane."""
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -1,0 +1,205 @@
+"""The workspace: the session ``bottlemux`` with a window a bottle, found again by the marks they carry."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from typing import TYPE_CHECKING
+
+from bottlemux.errors import BottlemuxError, UsageError, unknown_name
+from bottlemux.session import building, prompting
+from bottlemux.session.commands import as_process
+from bottlemux.session.listing import LIST_COMMAND, parse_windows
+from bottlemux.session.models import plain_value, safe_name
+from bottlemux.session.server import ServerGoneError, TmuxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bottlemux.session.models import WindowInfo, WindowSpec
+    from bottlemux.session.server import TmuxServer
+
+type Windows = list[WindowInfo]
+type Lines = list[str]
+type Argv = list[str]
+
+DEFAULT_SIZE = (200, 50)
+
+_CLOSE_ATTEMPTS = 3
+_PANE_ID = re.compile(r"%\d+")
+
+
+class Workspace:
+    """The session on one tmux server. It may be absent; opening a window makes it."""
+
+    def __init__(self, server: TmuxServer, *, environ: Mapping[str, str] | None = None) -> None:
+        env = os.environ if environ is None else environ
+        self.server = server
+        self._home = env.get("HOME") or "/"
+        self._shell = env.get("SHELL") or "/bin/sh"
+
+    def exists(self) -> bool:
+        """Tell whether the session is there."""
+        try:
+            self.server.batch([["has-session", "-t", f"={building.SESSION}"]])
+        except TmuxError:
+            return False
+        return True
+
+    def ensure(
+        self, first: WindowSpec | None = None, *, size: tuple[int, int] = DEFAULT_SIZE
+    ) -> WindowInfo | None:
+        """Make the session if it is absent, and open ``first`` if one is given.
+
+        A new session without ``first`` holds a window with the user's shell. ``size`` is that of the terminal
+        about to attach, in characters; it counts for a new session only.
+        """
+        if first is not None:
+            return self.open_windows([first], size=size)[0]
+        if not self.exists():
+            self._create([building.home_window(self._shell, self._home)], size)
+        return None
+
+    def open_window(self, spec: WindowSpec) -> WindowInfo:
+        """Open one window; see :meth:`open_windows`."""
+        return self.open_windows([spec])[0]
+
+    def open_windows(self, specs: Sequence[WindowSpec], *, size: tuple[int, int] = DEFAULT_SIZE) -> Windows:
+        """Open all windows, behind what the user is looking at, and return them in the order of ``specs``.
+
+        After a failure none of them is left. The session is made with ``size`` if it is absent.
+        """
+        builds = [building.window_commands(spec, self._home) for spec in specs]
+        try:
+            created = building.parse_created(self._build(builds, size))
+            arranging = [
+                building.arrange_commands(spec, window_id, *made)
+                for spec, (window_id, made) in zip(specs, created.items(), strict=True)
+            ]
+            self.server.batch([command for commands in arranging for command in commands])
+            found = {window.slug: window for window in self.list()}
+            return [found[spec.slug] for spec in specs]
+        except BaseException:
+            with contextlib.suppress(BottlemuxError):
+                for spec in specs:
+                    self._kill(spec.slug)
+            raise
+
+    def list(self) -> Windows:
+        """Return every bottle's window with its panes, by one tmux call; empty without a server."""
+        try:
+            return parse_windows(self.server.batch([LIST_COMMAND]))
+        except ServerGoneError:
+            return []
+
+    def find(self, slug: str) -> WindowInfo | None:
+        """Return the window of the bottle ``slug``."""
+        return next((window for window in self.list() if window.slug == slug), None)
+
+    def require(self, slug: str) -> WindowInfo:
+        """Return the window of ``slug``; :class:`NotFoundError` names the ones there are."""
+        windows = {window.slug: window for window in self.list()}
+        if slug not in windows:
+            raise unknown_name("window of bottle", slug, list(windows))
+        return windows[slug]
+
+    def close(self, slug: str) -> bool:
+        """End the window of ``slug`` and its panes wherever they were moved; ``False`` if there is none."""
+        return self._kill(slug)
+
+    def respawn(self, pane_id: str, argv: Sequence[str]) -> None:
+        """Run ``argv`` in the pane, in place of whatever runs or ended in it."""
+        self.server.batch([["respawn-pane", "-k", "-t", _checked(pane_id), "--", *as_process(argv)]])
+
+    def set_status(self, slug: str, mark: str) -> None:
+        """Set the status of one bottle's window."""
+        self.require(slug)
+        self.set_statuses({slug: mark})
+
+    def set_statuses(self, marks: Mapping[str, str]) -> None:
+        """Set the statuses of many windows at once; slugs without a window are passed over."""
+        commands = [
+            ["set-option", "-w", "-t", window.window_id, "@bottlemux_status", plain_value(marks[window.slug])]
+            for window in self.list()
+            if window.slug in marks and marks[window.slug] != window.status
+        ]
+        if commands:
+            self.server.batch(commands)
+
+    def rename(self, slug: str, name: str) -> None:
+        """Change what the status line calls the window of ``slug``."""
+        self.server.batch([["rename-window", "-t", self.require(slug).window_id, "--", safe_name(name)]])
+
+    def select(self, slug: str) -> None:
+        """Make the window of ``slug`` the current one of its session."""
+        self.server.batch([["select-window", "-t", self.require(slug).window_id]])
+
+    def attach_argv(self, slug: str | None = None) -> Argv:
+        """Return what to ``exec`` to bring the user to the workspace, or to the window of ``slug``.
+
+        To be run with the caller's own environment: inside tmux it finds the client to switch by ``$TMUX``.
+        """
+        target = self.require(slug).window_id if slug is not None else f"={building.SESSION}:"
+        if self.server.inside():
+            return self.server.argv("switch-client", "-t", target)
+        if surrounding := self.server.surrounding_socket():
+            raise UsageError(
+                f"this terminal is inside another tmux ({surrounding}), not the one of the workspace",
+                hint="detach from it first, or leave out --socket-name to have the workspace in it",
+            )
+        return self.server.argv("attach-session", "-t", target)
+
+    def popup_argv(self, argv: Sequence[str], *, width: str = "80%", height: str = "80%") -> Argv:
+        """Return the tmux client that shows ``argv`` in a popup over the current client and ends with it."""
+        return self.server.argv("display-popup", "-E", "-w", width, "-h", height, "--", *as_process(argv))
+
+    def capture(self, pane_id: str, lines: int = 200) -> str:
+        """Return the last ``lines`` lines of the pane, history included, without blank lines at the end.
+
+        The text is the program's own: escape it before it reaches a terminal.
+        """
+        command = ["capture-pane", "-p", "-J", "-t", _checked(pane_id), "-S", f"-{lines}"]
+        text = "\n".join(self.server.batch([command])).rstrip()
+        return "\n".join(text.split("\n")[-lines:])
+
+    def send_prompt(self, pane_id: str, text: str, *, submitted: Callable[[str], bool] | None = None) -> None:
+        """Type ``text`` into the program of a pane and submit it; see :func:`prompting.send_prompt`."""
+        prompting.send_prompt(self.server, _checked(pane_id), text, submitted=submitted)
+
+    def _build(self, builds: Sequence[Sequence[Sequence[str]]], size: tuple[int, int]) -> Lines:
+        if not self.exists():
+            with contextlib.suppress(_DuplicateSessionError):
+                return self._create(builds, size)
+        return self.server.batch([command for build in builds for command in build])
+
+    def _create(self, builds: Sequence[Sequence[Sequence[str]]], size: tuple[int, int]) -> Lines:
+        self.server.require_version()
+        commands = [*building.session_commands(size, self._home)]
+        commands += [list(command) for build in builds for command in build]
+        try:
+            return self.server.batch([*commands, *building.drop_placeholder()], start=True)
+        except TmuxError as error:
+            if "duplicate session" in error.message:
+                raise _DuplicateSessionError(error.message) from error
+            raise
+
+    def _kill(self, slug: str) -> bool:
+        for attempt in range(_CLOSE_ATTEMPTS):
+            window = self.find(slug)
+            if window is None:
+                return attempt > 0
+            # A pane may end by itself between the two calls; the next round sees what is left.
+            with contextlib.suppress(TmuxError):
+                self.server.batch([["kill-pane", "-t", pane.pane_id] for pane in window.panes])
+        return True
+
+
+class _DuplicateSessionError(TmuxError):
+    """Somebody else made the session in the meantime."""
+
+
+def _checked(pane_id: str) -> str:
+    if not _PANE_ID.fullmatch(pane_id):
+        raise UsageError(f"{pane_id!r} is not a pane id such as %7")
+    return pane_id

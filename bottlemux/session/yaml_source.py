@@ -1,0 +1,65 @@
+"""YAML with line numbers: the one place that touches ruamel.yaml's untyped objects."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bottlemux.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TextIO
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Where the keys of a parsed document stand."""
+
+    root: Any
+
+    def line_of(self, location: Sequence[int | str]) -> int:
+        """Return the line, from 1, of the key or item at ``location``, or of the last part of it there is."""
+        node, line = self.root, 1
+        for part in location:
+            position = getattr(getattr(node, "lc", None), "data", None)
+            if not position or part not in position:
+                break
+            line = int(position[part][0]) + 1
+            node = node[part]
+        return line
+
+
+def parse(text: str, source: str) -> tuple[object, Lines]:
+    """Return the document in ``text`` and its lines; :class:`UsageError` names ``source`` and the line.
+
+    Anchors and aliases are refused: a small file can make an enormous document of them.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.events import AliasEvent
+
+    yaml = YAML(typ="rt")
+    try:
+        for event in yaml.parse(text):
+            if isinstance(event, AliasEvent):
+                raise UsageError(f"{source}:{event.start_mark.line + 1}: aliases are not allowed")
+        root = yaml.load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
+        raise UsageError(f"{source}:{line}: {error.problem or error.context}") from error
+    except (YAMLError, RecursionError, ValueError) as error:
+        raise UsageError(f"{source}: not readable as YAML ({type(error).__name__})") from error
+    return root, Lines(root)
+
+
+def dump(value: object, stream: TextIO) -> None:
+    """Write plain ``value`` as block style YAML."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="rt")
+    yaml.default_flow_style = False
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.dump(value, stream)
