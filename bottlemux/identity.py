@@ -20,10 +20,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _SUFFIX = re.compile(rf"-[0-9a-z]{{{_SUFFIX_LENGTH}}}")
 
 
-def is_name(text: str) -> bool:
-    """Tell whether ``text`` may name an agent, a bottle, a skill or a layout (see :data:`NAME_RULE`)."""
+def is_name(text: str, *, limit: int = MAX_NAME_LENGTH) -> bool:
+    """Tell whether ``text`` may name an agent, a bottle or a layout (see :data:`NAME_RULE`)."""
     return (
-        len(text) <= MAX_NAME_LENGTH
+        len(text) <= limit
         and _NAME.fullmatch(text) is not None
         and text[-1] not in "-."
         and "--" not in text

@@ -1,0 +1,195 @@
+"""The values a manifest is parsed to. Frozen; an unknown key or a value of another type is an error."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path  # noqa: TC003 - pydantic reads annotations at run time
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from bottlemux.identity import NAME_RULE, is_name
+from bottlemux.manifest.environment import refusal_of_name, refusal_of_value
+from sidecars.egress.routes import Route, TokenRef  # noqa: TC001 - as above
+from sidecars.git_gate.remotes import GitRemote, check_unique_names
+
+MAX_SKILL_LENGTH = 64
+
+_ENGINE_WORDS = ("auto", "builtin")
+_MIB = 1024 * 1024
+_MEMORY = re.compile(r"([0-9]{1,6})([mg])")
+_MEMORY_UNITS = {"m": _MIB, "g": 1024 * _MIB}
+_MIN_MEMORY = 64 * _MIB
+_MAX_MEMORY = 4096 * 1024 * _MIB
+
+
+def _checked_name(text: str) -> str:
+    if not is_name(text):
+        raise ValueError(f"must be {NAME_RULE}")
+    return text
+
+
+def _checked_skill(text: str) -> str:
+    if not is_name(text, limit=MAX_SKILL_LENGTH):
+        raise ValueError(f"must be the name of a directory in skills/, at most {MAX_SKILL_LENGTH} characters")
+    return text
+
+
+def _checked_variable(name: str) -> str:
+    if refusal := refusal_of_name(name):
+        raise ValueError(refusal)
+    return name
+
+
+def _checked_value(value: str) -> str:
+    if refusal := refusal_of_value(value):
+        raise ValueError(refusal)
+    return value
+
+
+def _checked_engine(value: str) -> str:
+    if value not in _ENGINE_WORDS and not value.startswith("/"):
+        raise ValueError(f"must be an absolute path or one of {', '.join(_ENGINE_WORDS)}")
+    return value
+
+
+def _error_at(place: tuple[str | int, ...], message: str) -> PydanticCustomError:
+    return PydanticCustomError("at", "{message}", {"at": place, "message": message})
+
+
+def _memory(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = _MEMORY.fullmatch(value.strip().lower())
+    if match is None:
+        raise ValueError("must be a number with m or g, such as 512m or 4g")
+    return int(match[1]) * _MEMORY_UNITS[match[2]]
+
+
+def _program(value: object) -> object:
+    if isinstance(value, str) and re.search(r"\s", value):
+        raise ValueError(f"holds a space; write a list: [{', '.join(value.split())}]")
+    return (value,) if isinstance(value, str) else value
+
+
+def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
+    if doubles := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"has {doubles[0]!r} more than once")
+    return names
+
+
+def _unique_remotes(remotes: tuple[GitRemote, ...]) -> tuple[GitRemote, ...]:
+    check_unique_names(remotes)
+    return remotes
+
+
+Variable = Annotated[str, AfterValidator(_checked_variable)]
+PlainValue = Annotated[str, AfterValidator(_checked_value)]
+SkillName = Annotated[str, AfterValidator(_checked_skill)]
+Engine = Annotated[str, AfterValidator(_checked_engine)]
+Name = Annotated[str, AfterValidator(_checked_name)]
+Argument = Annotated[str, Field(pattern=r"^[^\x00]*\z")]
+# YAML has lists, the models have tuples: only the container is converted, never what is in it.
+Arguments = Annotated[tuple[Argument, ...], Field(strict=False)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Resources(_Model):
+    """Limits of a bottle, each optional: CPUs, memory in bytes (written ``512m`` or ``4g``), processes."""
+
+    cpus: Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)] | None = None
+    memory: Annotated[int, Field(ge=_MIN_MEMORY, le=_MAX_MEMORY), BeforeValidator(_memory)] | None = None
+    pids: Annotated[int, Field(ge=16, le=1 << 22)] | None = None
+
+
+class Egress(_Model):
+    """What a bottle may reach. No route: nothing."""
+
+    routes: Annotated[tuple[Route, ...], Field(strict=False)] = ()
+
+
+class Pipelock(_Model):
+    """The content firewall: what it does with a finding, and the largest request body, in bytes."""
+
+    mode: Literal["block", "warn", "off"] = "block"
+    max_request_bytes: Annotated[int, Field(ge=1024, le=1 << 32)] = 10 * _MIB
+
+
+class Bottle(_Model):
+    """An environment to run agents in.
+
+    ``name``, ``description`` (the Markdown body) and ``source`` are not keys: they come from the file
+    itself. ``env`` has plain values only; what a token_ref names is put there as a placeholder by the
+    launcher.
+    """
+
+    name: Name
+    description: str
+    source: Path
+    backend: Name | None = None
+    env: dict[Variable, PlainValue] = {}
+    image: Annotated[str, Field(min_length=1, pattern=r"^[^\s\x00-\x1f-][^\x00-\x1f]*\z")] | None = None
+    resources: Resources = Resources()
+    supervise: bool = True
+    egress: Egress = Egress()
+    pipelock: Pipelock = Pipelock()
+    git: Annotated[tuple[GitRemote, ...], Field(strict=False), AfterValidator(_unique_remotes)] = ()
+
+    @model_validator(mode="after")
+    def _check_placeholders(self) -> Self:
+        references: dict[str, TokenRef] = {}
+        for index, route in enumerate(self.egress.routes):
+            if route.token_ref is not None:
+                self._check_placeholder(index, route.token_ref, references)
+        return self
+
+    def _check_placeholder(self, index: int, reference: TokenRef, seen: dict[str, TokenRef]) -> None:
+        name = reference.name
+        if name in self.env:
+            raise _error_at(("env", name), "is the token_ref of a route, which puts a placeholder here")
+        place = ("egress", "routes", index, "token_ref")
+        if refusal := refusal_of_name(name):
+            raise _error_at(place, f"its placeholder {name} {refusal}")
+        other = seen.setdefault(name, reference)
+        if (other.kind, other.target) != (reference.kind, reference.target):
+            raise _error_at(place, f"its placeholder {name} is that of another token_ref")
+
+
+class Agent(_Model):
+    """A program with standing instructions (the Markdown body) and a bottle to run in.
+
+    ``from_project`` says that the working directory defined it: an agent may have written it, so it has to be
+    shown before it is run. ``digest`` is the SHA-256 of the file it was read from.
+    """
+
+    name: Name
+    instructions: str
+    source: Path
+    from_project: bool
+    digest: str
+    bottle: Name
+    program: Annotated[Arguments, Field(min_length=1), BeforeValidator(_program)] = ("claude",)
+    args: Arguments = ()
+    skills: Annotated[tuple[SkillName, ...], Field(strict=False), AfterValidator(_unique)] = ()
+    workspace: Literal["mount", "clone", "copy"] = "mount"
+    layout: Name = "default"
+
+
+class Engines(_Model):
+    """Which program has an engine's role: ``builtin``, an absolute path, or ``auto``: what is on PATH."""
+
+    pipelock: Engine = "builtin"
+    gitleaks: Engine = "auto"
+
+
+class Config(_Model):
+    """``config.toml``: what applies where neither the command line nor a manifest says anything."""
+
+    backend: Name | None = None
+    agent: Name | None = None
+    layout: Name = "default"
+    engines: Engines = Engines()
