@@ -1,0 +1,83 @@
+"""Looking for secrets in what a push would publish. Whatever goes wrong here refuses the push."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from sidecars.git_gate.objects import NewObject, new_objects
+from sidecars.git_gate.refusal import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from sidecars.git_gate.gitcmd import Git
+    from sidecars.git_gate.policy import RefUpdate
+    from sidecars.git_gate.spec import Limits
+
+_BATCH_BYTES = 1024 * 1024
+_BATCH_OBJECTS = 500
+_ROTATE = "remove it from every commit of the push (git rebase), and treat a real secret as exposed"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A secret was found in ``item`` by ``rule``; the value itself is not kept."""
+
+    rule: str
+    item: NewObject
+
+
+class Scanner(Protocol):
+    """Searches batches of objects for secrets."""
+
+    async def scan(self, batch: Sequence[NewObject], *, deadline: float) -> list[Finding]:
+        """Return what was found. ``deadline`` is of ``time.monotonic``. Raises on any doubt about the result."""
+        ...
+
+
+async def scan_push(scanner: Scanner, git: Git, updates: Sequence[RefUpdate], limits: Limits) -> None:
+    """Raise :class:`Refused` unless everything new in the push was scanned and nothing was found."""
+    try:
+        async with asyncio.timeout(limits.scan_s):
+            findings = await _findings(scanner, git, updates, limits)
+    except Refused:
+        raise
+    except Exception as error:
+        raise Refused("scanner-failed", f"the scan for secrets did not complete ({type(error).__name__})",
+                      hint="push in smaller steps, or ask the operator") from error  # fmt: skip
+    if findings:
+        first = findings[0]
+        more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
+        raise Refused(
+            "secret", f"rule {first.rule} in {first.item.where()}{more}", hint=_ROTATE, rule=first.rule
+        )
+
+
+async def _findings(
+    scanner: Scanner, git: Git, updates: Sequence[RefUpdate], limits: Limits
+) -> list[Finding]:
+    deadline = asyncio.get_running_loop().time() + limits.scan_s
+    names = "\n".join(update.ref for update in updates).encode()
+    found = await scanner.scan([NewObject("ref name", "", "", names)], deadline=deadline)
+    tips = [update.new for update in updates if not update.deletes]
+    if tips and not found:
+        async for batch in _batches(new_objects(git, tips, limits)):
+            found += await scanner.scan(batch, deadline=deadline)
+            if found:
+                break
+    return found
+
+
+async def _batches(objects: AsyncGenerator[NewObject]) -> AsyncGenerator[list[NewObject]]:
+    batch: list[NewObject] = []
+    size = 0
+    async for each in objects:
+        batch.append(each)
+        size += len(each.data)
+        if size >= _BATCH_BYTES or len(batch) >= _BATCH_OBJECTS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
