@@ -17,7 +17,9 @@ type Spans = list[tuple[int, int]]
 
 # Bytes of program and automaton cache. Small ones first: a hostile text can fill every cache there is.
 _BUDGETS = (2 << 20, 16 << 20, 256 << 20)
+_LITERALS_BUDGET = 16 << 20
 _LITERALS_PER_PATTERN = 512
+_HEAD = 12
 
 
 class PatternError(ValueError):
@@ -33,10 +35,10 @@ def _options(re2: Any, budget: int, *, literal: bool = False) -> Any:
     return options
 
 
-def _compile(pattern: bytes) -> Any:
+def _compile(pattern: bytes, least_budget: int) -> Any:
     re2: Any = importlib.import_module("re2")
     failure = ""
-    for budget in _BUDGETS:
+    for budget in (size for size in _BUDGETS if size >= least_budget):
         try:
             return re2.compile(pattern, _options(re2, budget))
         except re2.error as error:
@@ -50,8 +52,8 @@ def _compile(pattern: bytes) -> Any:
 class Pattern:
     """A compiled pattern; searching takes time linear in the data, whatever the pattern and the data."""
 
-    def __init__(self, source: str | bytes) -> None:
-        self._compiled = _compile(source.encode() if isinstance(source, str) else source)
+    def __init__(self, source: str | bytes, *, least_budget: int = 0) -> None:
+        self._compiled = _compile(source.encode() if isinstance(source, str) else source, least_budget)
 
     @property
     def groups(self) -> int:
@@ -102,18 +104,23 @@ class LiteralSet:
 
 
 class AnyLiteral:
-    """Says whether any of many literals occurs; used for secrets, so that none of them is ever shown."""
+    """Says whether any of many literals occurs; used for secrets, so it never shows one.
+
+    The automaton holds only how each literal begins, which keeps it small; a hit is then confirmed in full.
+    """
 
     def __init__(self, literals: Sequence[bytes]) -> None:
-        chunks = itertools.batched(literals, _LITERALS_PER_PATTERN)
-        self._patterns = [Pattern(b"|".join(_quote(literal) for literal in chunk)) for chunk in chunks]
+        self._literals = literals
+        heads = sorted({literal[:_HEAD] for literal in literals})
+        self._heads = [
+            Pattern(b"|".join(_quote(head) for head in chunk), least_budget=_LITERALS_BUDGET)
+            for chunk in itertools.batched(heads, _LITERALS_PER_PATTERN)
+        ]
 
-    def find(self, data: bytes) -> tuple[int, int] | None:
-        """Return the offsets of an occurrence, or None."""
-        for pattern in self._patterns:
-            for spans in pattern.spans(data):
-                return spans[0]
-        return None
+    def occurs(self, data: bytes) -> bool:
+        """Say whether ``data`` holds at least one of the literals."""
+        suspicious = any(pattern.search(data) for pattern in self._heads)
+        return suspicious and any(literal in data for literal in self._literals)
 
 
 def _quote(literal: bytes) -> bytes:
