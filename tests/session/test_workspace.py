@@ -1,0 +1,368 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bottlemux.errors import BottlemuxError, NotFoundError, UsageError
+from bottlemux.session.layout import PaneLayout, TreeLayout, WindowLayout
+from bottlemux.session.models import PaneSpec, WindowSpec, safe_name
+from bottlemux.session.server import parse_version
+from bottlemux.session.workspace import Workspace
+from tests.session.conftest import IDLE, spec, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bottlemux.session.server import TmuxServer
+
+pytestmark = pytest.mark.tmux
+
+HOSTILE = [
+    "a;",
+    ";",
+    "it's \"quoted\"",
+    "#{pid}#(touch {pwned})",
+    "$(touch {pwned})`touch {pwned}`",
+    "two\nlines\t\x1b[31m",
+    "ünïcode→🙂",
+    "-x",
+    "",
+    "a.b:c",
+    "=x*?[a]",
+    "x" * 300,
+]
+
+
+def has_dead_signal() -> bool:
+    """Tell whether this tmux, 3.3 or newer, reports signals and shows our text in dead panes."""
+    version = subprocess.run(["tmux", "-V"], capture_output=True, text=True, timeout=10).stdout.split()[1]
+    return parse_version(version) >= (3, 3, "")
+
+
+def test_ten_windows_of_three_panes(workspace: Workspace) -> None:
+    windows = workspace.open_windows([spec(f"dev-{number:05d}") for number in range(10)])
+    assert [window.slug for window in windows] == [f"dev-{number:05d}" for number in range(10)]
+    assert {tuple(pane.role for pane in window.panes) for window in windows} == {("agent", "shell", "audit")}
+    assert len({window.window_id for window in windows}) == 10
+    assert workspace.list() == windows
+    assert all(pane.pid > 1 and not pane.dead for window in windows for pane in window.panes)
+    names = workspace.server.batch([["list-windows", "-t", "=bottlemux:", "-F", "#{window_name}"]])
+    assert names == [window.slug for window in windows]
+
+
+def test_more_windows_join_the_session(workspace: Workspace) -> None:
+    workspace.open_window(spec("one-11111"))
+    workspace.open_window(spec("two-22222"))
+    assert [window.slug for window in workspace.list()] == ["one-11111", "two-22222"]
+    assert {window.session for window in workspace.list()} == {"bottlemux"}
+
+
+def test_without_server_everything_is_empty(workspace: Workspace) -> None:
+    assert workspace.list() == []
+    assert workspace.find("dev-00001") is None
+    assert not workspace.exists()
+    assert not workspace.close("dev-00001")
+    assert workspace.open_windows([]) == []
+    assert not workspace.server.is_running()
+
+
+def test_ensure_makes_a_session_with_a_shell_once(workspace: Workspace) -> None:
+    assert workspace.ensure(size=(111, 33)) is None
+    assert workspace.ensure() is None
+    fields = "#{window_name} #{window_width}x#{window_height} #{pane_current_command} #{history_limit}"
+    until(
+        lambda: workspace.server.batch([["list-windows", "-a", "-F", fields]]) == ["home 111x33 sh 50000"],
+        "one window with a shell",
+    )
+
+
+def test_layout_is_applied_at_the_real_size(workspace: Workspace) -> None:
+    layout = WindowLayout(
+        tree=TreeLayout.model_validate({"columns": [{"ratio": 60}, {"ratio": 40, "rows": [{}, {"ratio": 3}]}]}),
+        panes=(PaneLayout(role="agent"), PaneLayout(role="shell", focus=True), PaneLayout(shell_command=("top",))),
+        options={"pane-border-status": "top"},
+    )
+    window_spec = WindowSpec.from_layout("dev-00001", "dev", "docker", layout, lambda _: IDLE)
+    window = workspace.open_windows([window_spec], size=(101, 41))[0]
+    sizes = workspace.server.batch(
+        [["list-panes", "-t", window.window_id, "-F", "#{@bottlemux_role} #{pane_width} #{pane_active}"]]
+    )
+    assert sizes == ["agent 60 0", "shell 40 1", "command 40 0"]
+    assert workspace.server.batch([["show-options", "-wv", "-t", window.window_id, "pane-border-status"]]) == ["top"]
+
+
+def test_many_panes_fit_a_small_window(workspace: Workspace) -> None:
+    panes = tuple(PaneSpec("shell", ("sh", "-c", "read x", str(number))) for number in range(16))
+    window = workspace.open_windows([spec(panes=panes)], size=(80, 24))[0]
+    order = [Path(f"/proc/{pane.pid}/cmdline").read_bytes().split(b"\0")[-2].decode() for pane in window.panes]
+    assert order == [str(number) for number in range(16)]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_names_do_nothing(workspace: Workspace, tmp_path: Path, value: str) -> None:
+    pwned = tmp_path / "pwned"
+    text = value.replace("{pwned}", str(pwned))
+    panes = (PaneSpec("agent", (*IDLE, text)), PaneSpec("logs", (*IDLE, text)))
+    window = workspace.open_window(spec(agent=text, backend=text, name=text, status=text, panes=panes))
+    workspace.rename(window.slug, text)
+    workspace.set_status(window.slug, text)
+    found = workspace.require(window.slug)
+    shown = "".join(char if char.isprintable() else "?" for char in text)
+    assert (found.agent, found.backend, found.status, found.name) == (shown, shown, shown, safe_name(text))
+    assert Path(f"/proc/{found.panes[0].pid}/cmdline").read_bytes().decode().split("\0")[-2] == text
+    workspace.server.batch([["display-message", "-p", "-t", window.window_id, "#{E:window-status-format}"]])
+    assert not pwned.exists()
+
+
+@pytest.mark.parametrize("slug", ["", "a b", "x;", "#{pid}", "a\nb", "-x", "é", "a" * 200])
+def test_a_slug_is_plain(slug: str) -> None:
+    with pytest.raises(UsageError, match="slug"):
+        spec(slug)
+
+
+def test_two_windows_of_a_slug_are_refused_and_the_first_is_left_alone(workspace: Workspace) -> None:
+    first = workspace.open_window(spec())
+    with pytest.raises(BottlemuxError, match="has a window already"):
+        workspace.open_windows([spec("new-00000"), spec()])
+    assert workspace.list() == [first]
+
+
+def test_a_failed_build_leaves_nothing(workspace: Workspace, make_server: Callable[[], TmuxServer]) -> None:
+    panes = tuple(PaneSpec("shell", IDLE) for _ in range(16))
+    with pytest.raises(BottlemuxError, match="no space for new pane") as caught:
+        workspace.open_windows([spec("ok-00000"), spec(panes=panes)], size=(10, 4))
+    assert "larger" in caught.value.hint
+    assert not workspace.exists()
+
+
+def test_a_failed_build_leaves_other_windows(workspace: Workspace) -> None:
+    kept = workspace.open_windows([spec("kept-00000")], size=(10, 8))
+    with pytest.raises(BottlemuxError, match="no space for new pane"):
+        workspace.open_window(spec(panes=tuple(PaneSpec("shell", IDLE) for _ in range(16))))
+    assert [window.slug for window in workspace.list()] == [kept[0].slug]
+
+
+def test_two_starts_at_once_share_the_session(server: TmuxServer, environ: dict[str, str]) -> None:
+    failures: list[BaseException] = []
+
+    def start(number: int) -> None:
+        try:
+            Workspace(server, environ=environ).open_window(spec(f"dev-{number:05d}"))
+        except BaseException as error:  # noqa: BLE001
+            failures.append(error)
+
+    threads = [threading.Thread(target=start, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(Workspace(server).list()) == 6
+    assert len(server.batch([["list-windows", "-a"]])) == 6
+
+
+@pytest.mark.parametrize(
+    ("program", "ended"),
+    [
+        (("false",), "exit code 1"),
+        (("sh", "-c", "exit 42"), "exit code 42"),
+        (("sh", "-c", "kill -9 $$"), "signal 9"),
+        (("/nonexistent/program", "x"), "exit code 1"),
+    ],
+    ids=["at-once", "code", "signal", "missing"],
+)
+def test_an_ended_program_is_kept_with_its_code(workspace: Workspace, program: tuple[str, ...], ended: str) -> None:
+    window = workspace.open_window(spec(panes=(PaneSpec("agent", program), PaneSpec("shell", IDLE))))
+
+    def agent_ended() -> str:
+        return workspace.require(window.slug).panes[0].ended
+
+    until(lambda: agent_ended() in {ended, "exit code None"}, "the end of the program")
+    if has_dead_signal():
+        assert agent_ended() == ended
+
+
+def test_an_ended_program_can_be_started_again_in_place(workspace: Workspace) -> None:
+    window = workspace.open_window(spec(panes=(PaneSpec("agent", ("false",)), PaneSpec("shell", IDLE))))
+    pane_id = window.panes[0].pane_id
+    until(lambda: workspace.require(window.slug).panes[0].dead)
+    workspace.respawn(pane_id, ["sh", "-c", "echo back; read x"])
+    until(lambda: "back" in workspace.capture(pane_id))
+    pane = workspace.require(window.slug).panes[0]
+    assert (pane.pane_id, pane.role, pane.dead) == (pane_id, "agent", False)
+
+
+def test_a_dead_pane_says_what_to_do(workspace: Workspace) -> None:
+    window = workspace.open_window(spec(panes=(PaneSpec("agent", ("sh", "-c", "exit 3")),)))
+    pane_id = window.panes[0].pane_id
+    until(lambda: workspace.require(window.slug).panes[0].dead)
+    until(lambda: "ead" in workspace.capture(pane_id) or "ended" in workspace.capture(pane_id))
+    if has_dead_signal():
+        assert "[ended: exit code 3] bottlemux resume dev-00001 starts it again, C-b x" in workspace.capture(pane_id)
+
+
+class TestTheUserRearranges:
+    def test_rename_move_and_reorder(self, workspace: Workspace, server: TmuxServer) -> None:
+        one, two = workspace.open_windows([spec("one-11111"), spec("two-22222")])
+        server.batch(
+            [
+                ["rename-window", "-t", one.window_id, "two-22222"],
+                ["swap-window", "-s", one.window_id, "-t", two.window_id],
+                ["move-window", "-s", one.window_id, "-t", "=bottlemux:77"],
+                ["new-session", "-d", "-s", "mine", "--", *IDLE],
+                ["move-window", "-s", two.window_id, "-t", "=mine:"],
+            ]
+        )
+        found = {window.slug: window for window in workspace.list()}
+        assert found["one-11111"].window_id == one.window_id
+        assert found["two-22222"].session == "mine"
+        assert workspace.close("two-22222")
+        assert server.batch([["list-windows", "-t", "=mine:", "-F", "#{@bottlemux_slug}"]]) == [""]
+
+    def test_a_window_linked_twice_is_listed_once(self, workspace: Workspace, server: TmuxServer) -> None:
+        window = workspace.open_window(spec())
+        link = ["link-window", "-s", window.window_id, "-t", "=mine:"]
+        server.batch([["new-session", "-d", "-s", "mine", "--", *IDLE], link])
+        assert len(workspace.list()) == 1
+        assert len(workspace.list()[0].panes) == 3
+
+    def test_a_pane_broken_out_still_belongs(self, workspace: Workspace, server: TmuxServer) -> None:
+        window = workspace.open_window(spec())
+        server.batch([["break-pane", "-d", "-s", window.panes[0].pane_id]])
+        found = workspace.require(window.slug)
+        assert {pane.role for pane in found.panes} == {"agent", "shell", "audit"}
+        assert (found.agent, found.window_id) == ("dev", window.window_id)
+        workspace.server.batch([["new-session", "-d", "-s", "keep", "--", *IDLE]])
+        assert workspace.close(window.slug)
+        assert workspace.list() == []
+
+    def test_user_windows_are_never_listed_or_closed(self, workspace: Workspace, server: TmuxServer) -> None:
+        workspace.open_window(spec())
+        server.batch([["new-window", "-d", "-t", "=bottlemux:", "-n", "dev-00001", "--", *IDLE]])
+        assert len(workspace.list()) == 1
+        workspace.close("dev-00001")
+        assert server.batch([["list-windows", "-a", "-F", "#{window_name}"]]) == ["dev-00001"]
+
+
+class TestTheServerIsShared:
+    def test_nothing_global_and_no_other_session_changes(self, workspace: Workspace, server: TmuxServer) -> None:
+        others = ["bottlemux2", "bottlemux-x", "aaa"]
+        server.batch([["new-session", "-d", "-s", name, "--", *IDLE] for name in others], start=True)
+        show = [["show-options", scope] for scope in ("-g", "-gw", "-s")] + [["show-hooks", "-g"], ["list-keys"]]
+        show += [["show-options", "-t", f"={name}:"] for name in others]
+        show += [["list-panes", "-s", "-t", f"={name}", "-F", "#{pane_id} #{pane_pid}"] for name in others]
+        show += [["show-environment", "-g"]]
+        before = server.batch(show)
+        window = workspace.open_window(spec())
+        workspace.set_status(window.slug, "idle")
+        workspace.respawn(window.panes[0].pane_id, IDLE)
+        workspace.close(window.slug)
+        assert server.batch(show) == before
+
+    def test_a_session_of_a_longer_name_is_not_ours(self, workspace: Workspace, server: TmuxServer) -> None:
+        server.batch([["new-session", "-d", "-s", "bottlemux2", "--", *IDLE]], start=True)
+        assert not workspace.exists()
+        workspace.open_window(spec())
+        assert len(server.batch([["list-windows", "-t", "=bottlemux2:"]])) == 1
+
+    def test_a_pane_of_the_users_is_refused(self, workspace: Workspace, server: TmuxServer) -> None:
+        workspace.open_window(spec())
+        mine = server.batch([["new-session", "-d", "-s", "m", "-P", "-F", "#{pane_id}", "--", *IDLE]])[0]
+        for act in (
+            lambda: workspace.respawn(mine, ["false"]),
+            lambda: workspace.send_prompt(mine, "rm -rf x"),
+            lambda: workspace.respawn("%999", ["false"]),
+        ):
+            with pytest.raises(NotFoundError, match="no bottle has the pane"):
+                act()
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        "set -g destroy-unattached on",
+        "set -g base-index 1\nsetw -g pane-base-index 1\nset -g renumber-windows on",
+        "set -g default-command 'echo pwned; exit 1'\nset -g default-shell /bin/false",
+        "setw -g remain-on-exit off\nset -g history-limit 10\nset -g default-size 10x5",
+        "setw -g automatic-rename on\nsetw -g allow-rename on\nset -g mouse on",
+        "set-hook -g after-new-window 'display-message -p hook'\nset-hook -g after-split-window 'rename-window x'",
+        "setw -g main-pane-width 10\nset -g status off\nsetw -g aggressive-resize on",
+    ],
+    ids=["destroy-unattached", "base-index", "default-command", "limits", "renaming", "hooks", "sizes"],
+)
+def test_the_users_configuration_does_no_harm(
+    workspace: Workspace, configure: Callable[[str], None], configuration: str
+) -> None:
+    configure(configuration)
+    windows = workspace.open_windows([spec("one-11111"), spec("two-22222")])
+    time_out = workspace.open_window(spec("three-33333"))
+    assert [len(window.panes) for window in [*windows, time_out]] == [3, 3, 3]
+    until(lambda: all(not pane.dead for window in workspace.list() for pane in window.panes))
+    limits = workspace.server.batch([["list-panes", "-a", "-F", "#{history_limit} #{pane_index}"]])
+    assert {line.split()[0] for line in limits} == {"50000"}
+    for window in workspace.list():
+        assert Path(f"/proc/{window.panes[0].pid}/cmdline").read_bytes().startswith(b"sh\0-c\0read")
+
+
+def test_it_works_under_the_c_locale(server: TmuxServer, environ: dict[str, str]) -> None:
+    script = (
+        "from bottlemux.session.server import TmuxServer\n"
+        "from bottlemux.session.workspace import Workspace\n"
+        "from tests.session.conftest import spec\n"
+        "import sys\n"
+        "workspace = Workspace(TmuxServer(socket_name=sys.argv[1]))\n"
+        "workspace.open_window(spec(agent='ünï→', name='größe'))\n"
+        "found = workspace.list()[0]\n"
+        "assert (found.agent, found.name) == ('ünï→', 'größe'), found\n"
+        "assert workspace.server.libtmux.windows[0].window_name == 'größe'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, server._name or ""],
+        env={**environ, "LC_ALL": "C"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_libtmux_objects_are_the_same_windows(workspace: Workspace) -> None:
+    window = workspace.open_window(spec())
+    session = workspace.server.libtmux.sessions.get(session_name="bottlemux")
+    assert session is not None
+    assert [pane.pane_id for pane in session.windows[0].panes] == [pane.pane_id for pane in window.panes]
+
+
+def test_statuses_are_set_in_bulk(workspace: Workspace) -> None:
+    workspace.open_windows([spec("one-11111"), spec("two-22222")])
+    workspace.set_statuses({"one-11111": "working", "gone-00000": "idle"})
+    assert [window.status for window in workspace.list()] == ["working", "starting"]
+    with pytest.raises(NotFoundError, match="known: one-11111, two-22222"):
+        workspace.set_status("gone-00000", "idle")
+
+
+def test_capture_returns_the_last_lines_of_the_history(workspace: Workspace) -> None:
+    printing = ("sh", "-c", "seq 1 500; echo 'ünï'; read x")
+    window = workspace.open_window(spec(panes=(PaneSpec("agent", printing),)))
+    until(lambda: "ünï" in workspace.capture(window.panes[0].pane_id))
+    assert workspace.capture(window.panes[0].pane_id, 3) == "499\n500\nünï"
+    assert workspace.capture(window.panes[0].pane_id, 400).startswith("102\n")
+    with pytest.raises(UsageError, match="pane id"):
+        workspace.capture("bottlemux:0.0", 3)
+
+
+def test_reading_thirty_panes_is_one_fast_client(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace.open_windows([spec(f"dev-{number:05d}") for number in range(10)])
+    calls: list[object] = []
+    run = workspace.server._run
+    monkeypatch.setattr(workspace.server, "_run", lambda *args, **named: calls.append(args) or run(*args, **named))
+    started = time.monotonic()
+    assert len(workspace.list()) == 10
+    assert len(calls) == 1
+    assert time.monotonic() - started < 0.5
