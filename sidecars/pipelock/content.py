@@ -1,0 +1,115 @@
+"""Takes a request apart into the values somebody put into it: parameters, JSON strings, parts of a form."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from dataclasses import dataclass
+from email.message import Message
+from typing import TYPE_CHECKING, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from sidecars.scan.budget import UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# ASCII text reads the same in these, and the scan copes with the zero bytes of wide characters.
+_TRANSPARENT = re.compile(
+    r"(?:utf-?(?:8|16|32)(?:-?[lb]e)?|us-ascii|ascii|iso-?8859-\d{1,2}|latin-?1|windows-125\d)"
+)
+_MOST_PARTS = 10_000
+
+
+@dataclass(frozen=True)
+class MediaType:
+    """A Content-Type header taken apart; all parts lower case but ``boundary``, absent ones empty."""
+
+    name: str
+    charset: str
+    boundary: str
+
+    @classmethod
+    def parse(cls, header: str) -> MediaType:
+        """Read ``header``; never raises, what is malformed is absent."""
+        message = Message()
+        message["content-type"] = header.replace("\r", " ").replace("\n", " ")
+        charset = message.get_param("charset", "")
+        boundary = message.get_boundary() or ""
+        return cls(message.get_content_type(), str(charset).strip().lower(), boundary)
+
+
+def recoded(body: bytes, charset: str) -> bytes:
+    """Return ``body`` in UTF-8; a charset that is unknown, or not the body's, is an :class:`UnreadableError`."""
+    if not charset or _TRANSPARENT.fullmatch(charset):
+        return body
+    try:
+        return codecs.decode(body, charset).encode("utf-8", "surrogatepass")
+    except (LookupError, ValueError, AttributeError, TypeError) as error:
+        raise UnreadableError("unknown-encoding") from error
+
+
+def query_values(url: str) -> list[bytes]:
+    """Return the decoded values of the query of ``url``, in order."""
+    try:
+        query = urlsplit(url).query
+    except ValueError:
+        query = url.partition("?")[2]
+    return _pairs(query)
+
+
+def body_values(body: bytes, media: MediaType) -> list[bytes]:
+    """Return the values in ``body`` by its type, in order; none when nothing tells of a structure.
+
+    JSON is recognised by its first character too, for receivers do not all insist on the type.
+    """
+    if media.boundary:
+        return list(_parts(body, media.boundary))
+    if media.name.endswith("/x-www-form-urlencoded"):
+        return _pairs(body.decode("latin-1"))
+    if media.name.endswith("json") or body.lstrip()[:1] in {b"{", b"["}:
+        return list(_json_strings(body))
+    return []
+
+
+def _pairs(query: str) -> list[bytes]:
+    pairs = parse_qsl(query, keep_blank_values=True, encoding="latin-1")
+    return [value.encode("latin-1") for _, value in pairs]
+
+
+def _json_strings(body: bytes) -> Iterator[bytes]:
+    """Values in the order of the document, without recursion; one document or one a line."""
+    for document in _json_documents(body):
+        pending = [document]
+        while pending:
+            value = pending.pop()
+            if isinstance(value, str):
+                yield value.encode("utf-8", "surrogatepass")
+            elif isinstance(value, dict):
+                pending.extend(reversed(cast("dict[str, object]", value).values()))
+            elif isinstance(value, list):
+                pending.extend(reversed(cast("list[object]", value)))
+
+
+def _json_documents(body: bytes) -> Iterator[object]:
+    try:
+        yield json.loads(body)
+    except RecursionError as error:
+        raise UnreadableError("too-deep") from error
+    except ValueError:
+        for line in body.splitlines():
+            try:
+                yield json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+
+
+def _parts(body: bytes, boundary: str) -> Iterator[bytes]:
+    pieces = body.split(b"--" + boundary.encode("latin-1", "replace"))
+    if len(pieces) > _MOST_PARTS:
+        raise UnreadableError("too-many")
+    for piece in pieces:
+        _, separator, content = piece.replace(b"\r\n", b"\n").partition(b"\n\n")
+        if separator:
+            yield content.removesuffix(b"\n")
