@@ -1,0 +1,269 @@
+"""The first process of a bottle: it opens the sidecars' ports and starts every other process.
+
+It runs inside the bottle as process 1, after bubblewrap has dropped every capability and loaded the system call
+filter, so whatever it starts is confined alike. The host talks to it over a socket that was opened outside and is
+not reachable by name from inside. Standard library only; ``ipc`` is ``sidecars.ipc``, mounted beside this file.
+"""
+
+import ctypes
+import errno
+import fcntl
+import os
+import resource
+import selectors
+import signal
+import socket
+import struct
+import sys
+import termios
+import time
+from collections.abc import Callable
+
+import ipc  # type: ignore[import-not-found,unused-ignore]  # pyright: ignore
+
+CONTROL_FD = 10
+SYNC_FD = 11
+HANGUP_GRACE_S = 2.0
+STOP_GRACE_S = 2.0
+_FIRST_FREE_FD = 3
+_PR_SET_DUMPABLE = 4
+_NOT_EXECUTABLE = 126
+_NOT_FOUND = 127
+
+
+class Child:
+    """One process started for a client of the control socket."""
+
+    def __init__(self, pid: int, client: socket.socket) -> None:
+        self.pid = pid
+        self.client = client
+        self.kill_at: float | None = None
+
+
+class Init:
+    """Starts, signals and reaps the bottle's processes on behalf of the host."""
+
+    def __init__(self, control: socket.socket, sync: socket.socket) -> None:
+        self.control = control
+        self.sync = sync
+        self.children: dict[int, Child] = {}
+        self.clients: dict[socket.socket, Child | None] = {}
+        self.hung_up: dict[int, float] = {}
+        self.stopping_at: float | None = None
+        self.selector = selectors.DefaultSelector()
+
+    def run(self) -> None:
+        """Serve until the supervisor closes its end of ``sync``; then end every process and return."""
+        wakeup_read, wakeup_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._watch(self.control, self._accept)
+        self._watch(self.sync, self._stop)
+        self.selector.register(wakeup_read, selectors.EVENT_READ, lambda: os.read(wakeup_read, 4096))
+        while not self._finished():
+            for key, _events in self.selector.select(self._timeout()):
+                key.data()
+            self._reap()
+            self._kill_overdue()
+
+    def _watch(self, source: socket.socket, handler: Callable[[], None]) -> None:
+        self.selector.register(source, selectors.EVENT_READ, handler)
+
+    def _finished(self) -> bool:
+        if self.stopping_at is None:
+            return False
+        return not _any_process_left() or time.monotonic() >= self.stopping_at + STOP_GRACE_S
+
+    def _timeout(self) -> float | None:
+        if self.stopping_at is not None:
+            return 0.02
+        return 0.1 if self.hung_up else None
+
+    def _stop(self) -> None:
+        self.selector.unregister(self.sync)
+        self.stopping_at = time.monotonic()
+        _kill(-1, signal.SIGHUP)
+        _kill(-1, signal.SIGTERM)
+        _kill(-1, signal.SIGCONT)
+
+    def _accept(self) -> None:
+        client, _address = self.control.accept()
+        self.clients[client] = None
+        self._watch(client, lambda: self._serve(client))
+
+    def _serve(self, client: socket.socket) -> None:
+        descriptors: list[int] = []
+        try:
+            message, descriptors = ipc.receive(client)
+            if message is None:
+                self._disconnect(client)
+            elif message.get("op") == "signal":
+                self._signal(client, message)
+            elif message.get("op") == "spawn" and self.clients[client] is None:
+                self._spawn(client, message, descriptors)
+            else:
+                ipc.send(client, {"error": "unknown request", "code": 2})
+        except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
+            self._refuse(client, error)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _refuse(self, client: socket.socket, error: Exception) -> None:
+        try:
+            ipc.send(client, {"error": f"{type(error).__name__}: {error}", "code": 2})
+        except OSError:
+            pass
+        self._disconnect(client)
+
+    def _signal(self, client: socket.socket, message: dict[str, object]) -> None:
+        child = self.clients[client]
+        number = message.get("signal")
+        if child is not None and isinstance(number, int):
+            _kill(-child.pid, number)
+
+    def _disconnect(self, client: socket.socket) -> None:
+        self.selector.unregister(client)
+        child = self.clients.pop(client)
+        client.close()
+        if child is not None and child.pid in self.children:
+            del self.children[child.pid]
+            _kill(-child.pid, signal.SIGHUP)
+            _kill(-child.pid, signal.SIGCONT)
+            self.hung_up[child.pid] = time.monotonic() + HANGUP_GRACE_S
+
+    def _spawn(self, client: socket.socket, request: dict[str, object], descriptors: list[int]) -> None:
+        size = request.get("tty")
+        if size:
+            master, slave = os.openpty()
+            descriptors += [master, slave]
+            set_window_size(master, size[0], size[1])  # type: ignore[index]
+            pid = _start(request, [slave, slave, slave], tty=True)
+            reply = [master]
+        else:
+            pid = _start(request, descriptors[:3], tty=False)
+            reply = []
+        if pid is None:
+            return
+        child = Child(pid, client)
+        self.children[pid] = child
+        self.clients[client] = child
+        ipc.send(client, {"pid": pid}, reply)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self.children.pop(pid, None)
+            if child is not None:
+                self._report(child, os.waitstatus_to_exitcode(status))
+
+    def _report(self, child: Child, code: int) -> None:
+        try:
+            ipc.send(child.client, {"exit": code})
+        except OSError:
+            pass
+
+    def _kill_overdue(self) -> None:
+        now = time.monotonic()
+        for pid, deadline in list(self.hung_up.items()):
+            if now >= deadline:
+                _kill(-pid, signal.SIGKILL)
+                del self.hung_up[pid]
+
+
+def _start(request: dict[str, object], stdio: list[int], *, tty: bool) -> int | None:
+    argv = [str(word) for word in request["argv"]]  # type: ignore[attr-defined]
+    environ = {**os.environ, **request.get("env", {})}  # type: ignore[dict-item]
+    directory = str(request.get("cwd") or "/")
+    if len(stdio) != 3 or not argv:
+        raise ValueError("a program and three descriptors are needed")
+    pid = os.fork()
+    if pid == 0:
+        _become(argv, environ, directory, stdio, tty=tty)
+    return pid
+
+
+def _become(argv: list[str], environ: dict[str, str], directory: str, stdio: list[int], *, tty: bool) -> None:
+    """Turn this forked child into the program; never returns."""
+    code = _NOT_EXECUTABLE
+    try:
+        os.setsid()
+        if tty:
+            fcntl.ioctl(stdio[0], termios.TIOCSCTTY, 0)
+        for target, source in enumerate([fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in stdio]):
+            os.dup2(source, target, inheritable=True)
+        os.closerange(_FIRST_FREE_FD, _open_file_limit())
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        os.chdir(directory)
+        os.execvpe(argv[0], argv, environ)
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            code = _NOT_FOUND
+        os.write(2, f"{argv[0]}: {error.strerror}\n".encode(errors="replace"))
+    finally:
+        os._exit(code)
+
+
+def _open_file_limit() -> int:
+    return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 65536)
+
+
+def set_window_size(terminal: int, rows: int, columns: int) -> None:
+    """Give ``terminal`` its size in character cells."""
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+def _kill(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def _any_process_left() -> bool:
+    return any(name.isdigit() and name != "1" for name in os.listdir("/proc"))
+
+
+def _limit_processes(count: int) -> None:
+    if count:
+        resource.setrlimit(resource.RLIMIT_NPROC, (count, count))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _open_ports(ports: list[str]) -> tuple[list[str], list[socket.socket]]:
+    names: list[str] = []
+    listeners: list[socket.socket] = []
+    for item in ports:
+        name, _, port = item.partition("=")
+        listener = socket.create_server(("127.0.0.1", int(port)), backlog=256)
+        names.append(name)
+        listeners.append(listener)
+    return names, listeners
+
+
+def main(arguments: list[str]) -> None:
+    """Run as ``init PROCESS_LIMIT NAME=PORT...``; descriptors 10 and 11 are ``control`` and ``sync``."""
+    # Same user as the agent: without this, the agent could attach to process 1 and read what passes through it.
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    os.environ.pop("LD_LIBRARY_PATH", None)
+    _limit_processes(int(arguments[0]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control, sync = socket.socket(fileno=CONTROL_FD), socket.socket(fileno=SYNC_FD)
+    for inherited in (control, sync):
+        inherited.set_inheritable(False)
+    names, listeners = _open_ports(arguments[1:])
+    ipc.send(sync, {"listeners": names}, [listener.fileno() for listener in listeners])
+    for listener in listeners:
+        listener.close()
+    Init(control, sync).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

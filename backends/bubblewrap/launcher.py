@@ -1,0 +1,94 @@
+"""Hands a plan to a fresh supervisor: descriptors, command and the sidecars' specs, over a private socket."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from backends import sidecar_specs
+from backends.bubblewrap import limits, sandbox
+from backends.bubblewrap.places import write_guest
+from bottlemux.errors import BottlemuxError, UnavailableError
+from bottlemux.files import make_private_dir
+from sidecars import ipc, zygote
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from backends.bubblewrap.plan import BubblewrapPlan
+    from sidecars.supervisor import SupervisorSpec
+
+LAUNCH_TIMEOUT_S = 60.0
+_CONTROL_FD = 10
+
+
+def connect(runtime: Path) -> socket.socket:
+    """Return a connection to this user's zygote, started when there is none."""
+    try:
+        return zygote.connect(make_private_dir(runtime))
+    except OSError as error:
+        raise UnavailableError(f"the sidecars' parent process does not start: {error}") from error
+
+
+def launch(connection: socket.socket, plan: BubblewrapPlan, lock: int, filters: Iterable[bytes]) -> None:
+    """Start the bottle of ``plan`` and return once its sidecars accept connections."""
+    from sidecars.ca import make_ca
+    from sidecars.supervisor import encode
+
+    key, certificate = make_ca(f"bottlemux {plan.spec.identity}")
+    write_guest(plan, {"ca.pem": certificate.decode()})
+    sidecar_specs.write_routes(plan.spec)
+    limits.make_groups(plan.groups, plan.spec.identity, plan.wanted)
+    options = "\0".join(sandbox.arguments(plan.sandbox)).encode()
+    control = ipc.listen(str(plan.spec.files.control))
+    descriptors = [control.fileno(), *(_in_memory(data) for data in (options, *filters))]
+    try:
+        message: dict[str, object] = {"spec": encode(_supervisor_spec(plan, key, certificate))}
+        connection.settimeout(LAUNCH_TIMEOUT_S)
+        ipc.send(connection, message, [lock, *descriptors])
+        reply, _received = ipc.receive(connection)
+    except (OSError, EOFError, ValueError) as error:
+        raise BottlemuxError(f"the supervisor went away: {error}", hint=_log_hint(plan)) from error
+    finally:
+        control.close()
+        for descriptor in descriptors[1:]:
+            os.close(descriptor)
+    if reply is None or "error" in reply:
+        reason = reply["error"] if reply else "its supervisor went away"
+        raise BottlemuxError(f"{plan.spec.identity} did not start: {reason}", hint=_log_hint(plan))
+
+
+def _supervisor_spec(plan: BubblewrapPlan, key: bytes, certificate: bytes) -> SupervisorSpec:
+    from sidecars.supervisor import BottleProcess, SupervisorSpec
+
+    files = plan.spec.files
+    process = BottleProcess(
+        argv=(plan.bwrap, "--args", str(sandbox.ARGUMENTS_FD), "--", *sandbox.init_command(plan.sandbox)),
+        environ=plan.sandbox.environ,
+        descriptors=(_CONTROL_FD, sandbox.ARGUMENTS_FD, *sandbox.FILTER_FDS),
+        cgroups=plan.group_directories,
+    )
+    return SupervisorSpec(
+        slug=plan.spec.identity,
+        backend=plan.backend_name,
+        status_file=files.status,
+        log_dir=files.logs,
+        bottle=process,
+        egress=sidecar_specs.egress(plan.spec, key, certificate),
+        git_gate=sidecar_specs.git_gate(plan.spec),
+    )
+
+
+def _in_memory(data: bytes) -> int:
+    """Return a descriptor from which ``data`` can be read."""
+    descriptor = os.memfd_create("bottlemux", os.MFD_CLOEXEC)
+    with os.fdopen(descriptor, "wb", closefd=False) as stream:
+        stream.write(data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _log_hint(plan: BubblewrapPlan) -> str:
+    return f"the logs are in {plan.spec.files.logs}"

@@ -1,0 +1,64 @@
+"""What killed processes leave behind, found and removed."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backends.bubblewrap.limits import GROUP_PREFIX, find_groups
+from bottlemux.identity import is_slug
+from bottlemux.state.liveness import is_alive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from bottlemux.paths import Paths
+
+
+@dataclass(frozen=True)
+class BubblewrapCleanup:
+    """Runtime directories and control groups of bottles that do not live."""
+
+    runtime_directories: tuple[Path, ...] = ()
+    groups: tuple[Path, ...] = ()
+
+    def lines(self) -> Sequence[str]:
+        """Return a line for each thing found."""
+        runtime = [f"runtime directory {path}" for path in self.runtime_directories]
+        return runtime + [f"control group {path}" for path in self.groups]
+
+
+def find_leftovers(paths: Paths) -> BubblewrapCleanup:
+    """Find what belongs to no live bottle. A bottle being launched holds its lock and so lives."""
+    runtime = tuple(path for path in _directories(paths.runtime) if _is_dead(paths, path.name))
+    roots = set(find_groups().controllers.values())
+    groups = tuple(
+        path
+        for root in sorted(roots)
+        for path in _directories(root)
+        if path.name.startswith(GROUP_PREFIX)
+        and not (path / "cgroup.procs").read_text()
+        and _is_dead(paths, path.name.removeprefix(GROUP_PREFIX))
+    )
+    return BubblewrapCleanup(runtime, groups)
+
+
+def _directories(parent: Path) -> Iterator[Path]:
+    with contextlib.suppress(FileNotFoundError):
+        yield from (path for path in sorted(parent.iterdir()) if path.is_dir())
+
+
+def _is_dead(paths: Paths, name: str) -> bool:
+    return is_slug(name) and not is_alive(paths.bottle(name))
+
+
+def remove_leftovers(plan: BubblewrapCleanup) -> None:
+    """Remove what ``plan`` lists; what is gone already is no error."""
+    for directory in plan.runtime_directories:
+        shutil.rmtree(directory, ignore_errors=True)
+    for group in plan.groups:
+        with contextlib.suppress(OSError):
+            group.rmdir()

@@ -1,0 +1,72 @@
+"""How the agent's program, which may be installed anywhere on the host, is shown to the bottle."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from backends.bubblewrap.sandbox import SYSTEM_DIRECTORIES, Mount
+from backends.programs import GUEST
+from bottlemux.errors import UnavailableError
+
+_SHIPPED = Path(__file__).parents[1] / "data"
+_ELF = b"\x7fELF"
+_INSTALL_HINTS = {"claude": "npm install -g @anthropic-ai/claude-code"}
+
+
+@dataclass(frozen=True)
+class ProgramFiles:
+    """Mounts that bring the program in, and links for ``/run/bottlemux/bin`` as name and target."""
+
+    mounts: tuple[Mount, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+
+
+def find_program(name: str) -> ProgramFiles:
+    """Return how to show the program ``name``; nothing where the system directories hold it already.
+
+    Raises ``UnavailableError`` when it is not on this machine.
+    """
+    found = _locate(name)
+    if found is None:
+        hint = _INSTALL_HINTS.get(name, "install it, or change 'program' in the agent's manifest")
+        raise UnavailableError(f"the program {name!r} is not on this machine", hint=hint)
+    real = found.resolve()
+    if _is_system(found) and _is_system(real):
+        return ProgramFiles()
+    return _mounted(Path(name).name, real)
+
+
+def _locate(name: str) -> Path | None:
+    shipped = _SHIPPED / name
+    if "/" not in name and shipped.is_file():
+        return shipped
+    located = shutil.which(name)
+    return Path(located).absolute() if located else None
+
+
+def _is_system(path: Path) -> bool:
+    return any(path.is_relative_to(directory) for directory in SYSTEM_DIRECTORIES)
+
+
+def _mounted(name: str, real: Path) -> ProgramFiles:
+    with real.open("rb") as stream:
+        is_binary = stream.read(4) == _ELF
+    package = None if is_binary else _package_of(real)
+    if package is None:
+        return ProgramFiles(mounts=(Mount(str(real), f"{GUEST}/bin/{name}"),))
+    target = f"{GUEST}/opt/{name}"
+    return ProgramFiles(
+        mounts=(Mount(str(package), target),), links=((name, f"{target}/{real.relative_to(package)}"),)
+    )
+
+
+def _package_of(script: Path) -> Path | None:
+    """Return the directory of the Node package that ``script`` belongs to."""
+    for parent in script.parents:
+        if (parent / "package.json").is_file():
+            return parent
+        if parent.name == "node_modules":
+            return None
+    return None

@@ -1,0 +1,219 @@
+"""The contract between bottlemux and what runs bottles.
+
+A backend turns a :class:`BottleSpec` into a frozen plan (``prepare``), runs a plan (``launch``), finds what runs
+(``enumerate_active``, ``find``) and removes what nothing owns (``prepare_cleanup``, ``cleanup``). It knows nothing of
+tmux: panes are built from :meth:`Bottle.claude_argv` by the caller.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Self, final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from bottlemux.manifest.loader import ResolvedAgent
+    from bottlemux.paths import BottlePaths, Paths
+    from sidecars.secrets import SecretSource
+
+
+@dataclass(frozen=True)
+class BottleSpec:
+    """What is wanted: one agent, somewhere. The same value starts a bottle or brings it back.
+
+    ``directory`` is the operator's absolute project directory. ``secrets`` are where the credentials come from, by
+    the name the bottle sees; those missing on this machine are absent and their routes refuse. ``resumed`` says that
+    the bottle's home and workspace exist already.
+    """
+
+    identity: str
+    resolved: ResolvedAgent
+    paths: Paths
+    directory: Path
+    workspace: str
+    prompt: str = ""
+    arguments: tuple[str, ...] = ()
+    resumed: bool = False
+    secrets: Mapping[str, SecretSource] = field(default_factory=dict["str", "SecretSource"], repr=False)
+
+    @property
+    def files(self) -> BottlePaths:
+        """Where this bottle's files are."""
+        return self.paths.bottle(self.identity)
+
+
+@dataclass(frozen=True)
+class BottlePlan(abc.ABC):
+    """Everything decided before anything is made: ``launch`` only carries it out."""
+
+    spec: BottleSpec
+    backend_name: str
+    warnings: tuple[str, ...]
+
+    @abc.abstractmethod
+    def details(self) -> Sequence[tuple[str, str]]:
+        """Return the backend's own lines of the preflight, as label and text."""
+
+    def print(self, write: Callable[[str], object]) -> None:
+        """Write the compact preflight: what the agent will be able to see, reach and change. No secret."""
+        from backends.preflight import lines
+
+        for line in lines(self):
+            write(line + "\n")
+
+
+@dataclass(frozen=True)
+class ActiveAgent:
+    """One running bottle. ``started_at`` is RFC 3339 in UTC; ``services`` are the sidecars that run."""
+
+    backend_name: str
+    slug: str
+    agent_name: str
+    started_at: str
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExecResult:
+    """How a script in a bottle ended: its exit code (128 + n for signal n) and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Bottle(abc.ABC):
+    """A handle on one running bottle. As a context manager it ends the bottle at exit; a handle dropped does not."""
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abc.abstractmethod
+    def claude_argv(self, argv: Sequence[str], *, tty: bool = True) -> list[str]:
+        """Return the host command that runs ``argv`` in the bottle, as user ``node`` in ``/workspace``.
+
+        Run as a pane's process it passes keys, size, signals and the exit code through; when it is killed, what it
+        started in the bottle ends. It holds no secret.
+        """
+
+    @abc.abstractmethod
+    def exec(self, script: str, *, user: str = "node") -> ExecResult:
+        """Run a shell ``script``, given on standard input, in the bottle and wait for it."""
+
+    @abc.abstractmethod
+    def run(self, argv: Sequence[str], *, user: str = "node", tty: bool = False) -> int:
+        """Run ``argv`` with this process's own standard streams and return its exit code."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """End the bottle and its sidecars; its files stay. Safe to call twice, and on a bottle already gone."""
+
+
+class BottleBackend[PlanT: BottlePlan, CleanupT](abc.ABC):
+    """What runs bottles in one particular way. Capabilities are data, never asked for by name elsewhere."""
+
+    name: ClassVar[str]
+    can_rebuild: ClassVar[bool] = False
+    """Whether a bottle has an image of its own that can get more packages."""
+    workspaces: ClassVar[tuple[str, ...]] = ("mount", "clone", "copy")
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+
+    @final
+    def prepare(self, spec: BottleSpec) -> PlanT:
+        """Check ``spec`` and return the plan. Makes nothing; raises a ``BottlemuxError`` for what cannot work."""
+        self._validate(spec)
+        return self._resolve_plan(spec)
+
+    @abc.abstractmethod
+    def _validate(self, spec: BottleSpec) -> None:
+        """Raise for a spec that this backend cannot honour in full. Nothing is silently left out."""
+
+    @abc.abstractmethod
+    def _resolve_plan(self, spec: BottleSpec) -> PlanT:
+        """Return the plan of a valid ``spec``; a pure function of it and of what is on this machine."""
+
+    @abc.abstractmethod
+    def launch(self, plan: PlanT) -> Bottle:
+        """Make the bottle and its sidecars, provision it and return it once every sidecar accepts connections.
+
+        The bottle's state directory exists. On failure nothing that this call made is left.
+        """
+
+    @final
+    def provision(self, plan: PlanT) -> None:
+        """Give the bottle all that its programs expect, in the fixed order; an implementation's ``launch`` calls it."""
+        self._provision_ca(plan)
+        self._provision_prompt(plan)
+        self._provision_skills(plan)
+        self._provision_git(plan)
+        self._provision_supervise(plan)
+
+    @abc.abstractmethod
+    def _provision_ca(self, plan: PlanT) -> None:
+        """Make the bottle trust its own certificate authority."""
+
+    @abc.abstractmethod
+    def _provision_prompt(self, plan: PlanT) -> None:
+        """Place the program's start script, standing instructions, first task and answered questions."""
+
+    @abc.abstractmethod
+    def _provision_skills(self, plan: PlanT) -> None:
+        """Place the agent's skills where its program looks for them."""
+
+    @abc.abstractmethod
+    def _provision_git(self, plan: PlanT) -> None:
+        """Point git at the gate for every upstream of the manifest."""
+
+    @abc.abstractmethod
+    def _provision_supervise(self, plan: PlanT) -> None:
+        """Tell the program where it can ask the operator for more."""
+
+    @abc.abstractmethod
+    def find(self, identity: str) -> Bottle:
+        """Return a handle on a running bottle of this backend; ``NotFoundError`` when it does not run."""
+
+    @abc.abstractmethod
+    def enumerate_active(self) -> Sequence[ActiveAgent]:
+        """Return the running bottles of this backend, in a constant number of calls to an engine."""
+
+    @abc.abstractmethod
+    def prepare_cleanup(self) -> CleanupT:
+        """Find what no live bottle owns. Changes nothing."""
+
+    @abc.abstractmethod
+    def describe_cleanup(self, plan: CleanupT) -> Sequence[str]:
+        """Return a line for each thing that :meth:`cleanup` would remove."""
+
+    @abc.abstractmethod
+    def cleanup(self, plan: CleanupT) -> None:
+        """Remove exactly what ``plan`` lists; what is gone already is no error."""
+
+    @abc.abstractmethod
+    def is_available(self) -> Availability:
+        """Say whether bottles can run here. Looks, and may try; never raises."""
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether something works here. ``reason`` and ``hint`` (the command that mends it) are for a person."""
+
+    available: bool
+    reason: str = ""
+    hint: str = ""
+
+    def __bool__(self) -> bool:
+        return self.available

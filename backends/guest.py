@@ -1,0 +1,87 @@
+"""The files that bottlemux gives to a bottle, rendered from its spec: what ``provision`` places."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backends.environment import GIT_GATE_URL
+from backends.programs import GUEST, PROMPT_ARGUMENT_LIMIT, preset_of, prompt_for, start_script
+from bottlemux.errors import BottlemuxError
+from bottlemux.process import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from backends.contract import BottleSpec
+
+_INTRODUCTION = """\
+You work inside a bottle: an isolated environment. The network is reachable only through the HTTP proxy in
+HTTP_PROXY/HTTPS_PROXY, and only for the routes that http://_egress.local/routes lists. A refused request answers 403
+with the reason in the header x-bottlemux-block and a hint in its JSON body; do not try to get around it. Credentials in
+the environment are placeholders: the proxy puts in the real ones. Work in /workspace.
+"""
+
+
+def instructions(spec: BottleSpec) -> str:
+    """Return the standing instructions: where the agent is, then what its manifest says."""
+    return "\n".join(part for part in (_INTRODUCTION, spec.resolved.agent.instructions.strip()) if part)
+
+
+def prompt_files(spec: BottleSpec) -> dict[str, str]:
+    """Return the start script and what it reads, by name below ``/run/bottlemux``."""
+    agent = spec.resolved.agent
+    standing = instructions(spec)
+    prompt = prompt_for(spec.prompt)
+    files = {
+        "start": start_script(
+            agent.program, (*agent.args, *spec.arguments), prompt=prompt, instructions=standing
+        ),
+        "prompt": prompt,
+        "instructions": standing,
+    }
+    if len(spec.prompt.encode()) > PROMPT_ARGUMENT_LIMIT:
+        files["task.md"] = spec.prompt
+    return files
+
+
+def home_files(spec: BottleSpec) -> dict[str, str]:
+    """Return the files of a new home directory."""
+    return dict(preset_of(spec.resolved.agent.program).home)
+
+
+def skill_directories(spec: BottleSpec) -> dict[str, Path]:
+    """Return the agent's skills: a directory on the host for each name."""
+    return {skill.name: skill.directory for skill in spec.resolved.skills}
+
+
+def skills_link(spec: BottleSpec) -> tuple[str, str] | None:
+    """Return where below the home directory the program looks for skills, and what that name shall point to."""
+    place = preset_of(spec.resolved.agent.program).skills
+    return (place, f"{GUEST}/skills") if place and spec.resolved.skills else None
+
+
+def gitconfig(spec: BottleSpec) -> str:
+    """Return the bottle's ``/etc/gitconfig``: the operator's name, and the gate in place of each upstream."""
+    sections = ["[safe]\n\tdirectory = *\n"]
+    if user := _user_section():
+        sections.append(user)
+    for remote in spec.resolved.bottle.git:
+        rewritten = "".join(f"\tinsteadOf = {_quoted(url)}\n" for url in remote.instead_of())
+        sections.append(f'[url "{GIT_GATE_URL}/{remote.name}.git"]\n{rewritten}')
+    return "".join(sections)
+
+
+def _user_section() -> str:
+    try:
+        result = run(["git", "config", "--global", "--get-regexp", r"^user\.(name|email)$"], timeout=5.0)
+    except BottlemuxError:
+        return ""
+    lines = result.stdout.decode(errors="replace").splitlines()
+    pairs = [line.partition(" ") for line in lines]
+    entries = "".join(f"\t{key.removeprefix('user.')} = {_quoted(value)}\n" for key, _, value in pairs)
+    return f"[user]\n{entries}" if entries else ""
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    return f'"{escaped}"'

@@ -1,0 +1,122 @@
+"""How each known program is started, given its task, and brought back to its conversation.
+
+Any argv works as a program; a preset adds what a particular one needs to start unattended.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+HOME = "/home/node"
+GUEST = "/run/bottlemux"
+START_SCRIPT = f"{GUEST}/start"
+PROMPT_FILE = f"{GUEST}/prompt"
+INSTRUCTIONS_FILE = f"{GUEST}/instructions"
+QUICK_FAILURE_S = 15
+PROMPT_ARGUMENT_LIMIT = 120_000
+"""Bytes. Linux takes 131,071 in one argument; a longer prompt is handed over as a file to read."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A program bottlemux knows.
+
+    ``environ`` is added to the bottle's environment, ``home`` are files put into a new home directory, ``unattended``
+    are arguments that let it work without asking (left out when the operator gave one of ``permission_options``),
+    ``resume`` those that continue its last conversation, which exists when ``conversation`` (a shell pattern below the
+    home directory) matches.
+    """
+
+    name: str
+    tested: str
+    environ: Mapping[str, str] = field(default_factory=dict[str, str])
+    home: Mapping[str, str] = field(default_factory=dict[str, str])
+    unattended: tuple[str, ...] = ()
+    permission_options: tuple[str, ...] = ()
+    resume: tuple[str, ...] = ()
+    conversation: str = ""
+    instructions: tuple[str, ...] = ()
+    skills: str = ""
+
+
+_CLAUDE_SETTINGS = {
+    "skipDangerousModePermissionPrompt": True,
+    "theme": "dark",
+}
+_CLAUDE_STATE = {
+    "hasCompletedOnboarding": True,
+    "bypassPermissionsModeAccepted": True,
+    "hasTrustDialogAccepted": True,
+    "theme": "dark",
+    "projects": {"/workspace": {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}},
+}
+
+_PRESETS = {
+    "claude": Preset(
+        name="claude",
+        tested="end to end with Claude Code 2.1",
+        environ={
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "DISABLE_AUTOUPDATER": "1",
+        },
+        home={
+            ".claude.json": json.dumps(_CLAUDE_STATE, indent=2) + "\n",
+            ".claude/settings.json": json.dumps(_CLAUDE_SETTINGS, indent=2) + "\n",
+        },
+        unattended=("--dangerously-skip-permissions",),
+        permission_options=("--permission-mode", "--dangerously-skip-permissions", "--allowedTools"),
+        resume=("--continue",),
+        conversation=".claude/projects/-workspace/*.jsonl",
+        instructions=("--append-system-prompt",),
+        skills=".claude/skills",
+    ),
+}
+
+
+def preset_of(argv: Sequence[str]) -> Preset:
+    """Return the preset of the program ``argv`` starts; one without special needs when it is not known."""
+    name = PurePosixPath(argv[0]).name
+    return _PRESETS.get(name, Preset(name=name, tested="started as it is"))
+
+
+def start_script(argv: Sequence[str], arguments: Sequence[str], *, prompt: str, instructions: str) -> str:
+    """Return the shell script that an agent pane runs inside the bottle.
+
+    It continues the last conversation where there is one and falls back to a fresh start when that fails at once.
+    Prompt and instructions are read from files, so that they may hold any character.
+    """
+    preset = preset_of(argv)
+    chosen = any(word.partition("=")[0] in preset.permission_options for word in (*argv, *arguments))
+    words = [*argv, *(() if chosen else preset.unattended), *arguments]
+    command = shlex.join(words)
+    if instructions and preset.instructions:
+        command += f' {shlex.join(preset.instructions)} "$(cat {INSTRUCTIONS_FILE})"'
+    fresh = f'{command} "$(cat {PROMPT_FILE})"' if prompt else command
+    lines = ["#!/bin/sh", "cd /workspace || exit 126"]
+    if preset.resume:
+        lines += [
+            f'set -- "$HOME"/{preset.conversation}',
+            'if [ -e "$1" ]; then',
+            "  started=$(date +%s)",
+            f"  {command} {shlex.join(preset.resume)}",
+            "  code=$?",
+            f'  [ "$code" -ne 0 ] && [ $(($(date +%s) - started)) -lt {QUICK_FAILURE_S} ] || exit "$code"',
+            '  echo "bottlemux: the conversation could not be continued; starting a fresh one"',
+            "fi",
+        ]
+    lines.append(f"exec {fresh}")
+    return "\n".join(lines) + "\n"
+
+
+def prompt_for(argument: str) -> str:
+    """Return what to hand the program as its first task: the prompt, or where to read one too long to pass."""
+    if len(argument.encode()) <= PROMPT_ARGUMENT_LIMIT:
+        return argument
+    return f"Read the file {GUEST}/task.md: it is your task. Carry it out."

@@ -1,0 +1,47 @@
+"""What the sidecars of a bottle are told: rendered from its spec, the same for every backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bottlemux.files import write_atomic
+from sidecars.egress.routes import RouteSet
+from sidecars.egress.spec import EgressSpec
+from sidecars.git_gate.spec import GitGateSpec
+
+if TYPE_CHECKING:
+    from backends.contract import BottleSpec
+
+
+def write_routes(spec: BottleSpec) -> None:
+    """Write the egress policy that the proxy watches. It holds names of credentials, never their values."""
+    write_atomic(spec.files.routes, RouteSet(routes=spec.resolved.bottle.egress.routes).dump())
+
+
+def egress(spec: BottleSpec, ca_key: bytes, ca_certificate: bytes) -> EgressSpec:
+    """Return the proxy's spec."""
+    bottle = spec.resolved.bottle
+    return EgressSpec(
+        slug=spec.identity,
+        routes_file=spec.files.routes,
+        secrets=dict(spec.secrets),
+        ca_key_pem=ca_key,
+        ca_cert_pem=ca_certificate,
+        audit_file=spec.files.audit,
+        max_request_bytes=bottle.pipelock.max_request_bytes,
+        scan_mode=bottle.pipelock.mode,
+    )
+
+
+def git_gate(spec: BottleSpec) -> GitGateSpec | None:
+    """Return the gate's spec; ``None`` where the bottle has no git remote."""
+    bottle = spec.resolved.bottle
+    if not bottle.git:
+        return None
+    return GitGateSpec(
+        slug=spec.identity,
+        remotes=bottle.git,
+        cache_dir=spec.files.state / "git",
+        audit_file=spec.files.audit,
+        needles=tuple(source.value for source in spec.secrets.values() if source.value),
+    )

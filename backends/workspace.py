@@ -1,0 +1,169 @@
+"""The agent's working copy: the operator's directory itself, a clone of its repository, or a copy of it.
+
+Everything below a workspace may have been written by an agent. No git command here runs a hook, a filter, a
+file-system monitor or a transport helper of the repository.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bottlemux.errors import BottlemuxError, UsageError
+from bottlemux.files import make_private_dir
+from bottlemux.process import run, scrubbed_environ
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLONE_TIMEOUT_S = 600.0
+
+# Files of a project by which a tool on the host can be made to run code. A directory is protected as a whole.
+PROTECTED_DIRECTORIES = (
+    ".bottlemux",
+    ".claude",
+    ".devcontainer",
+    ".git/hooks",
+    ".git/modules",
+    ".git/worktrees",
+    ".husky",
+    ".idea",
+    ".vscode",
+)
+PROTECTED_FILES = {
+    ".envrc": "",
+    ".git/commondir": ".\n",
+    ".git/config": "",
+    ".git/config.worktree": "",
+    ".gitmodules": "",
+    ".mcp.json": '{"mcpServers": {}}\n',
+}
+"""Each protected file, and the harmless content of the stand-in where the project has none."""
+
+
+@dataclass(frozen=True)
+class Protection:
+    """What a mounted workspace must not change.
+
+    ``paths`` are shown read-only; those in ``placeholders`` do not exist yet and are made for the time the bottle
+    runs, because only something that exists can be protected. ``pinned`` are shown writable but cannot be renamed.
+    """
+
+    paths: tuple[str, ...]
+    placeholders: tuple[str, ...]
+    pinned: tuple[str, ...]
+
+
+def plan_protection(directory: Path) -> Protection:
+    """Find what to protect in ``directory``. Raises ``UsageError`` where a link stands in place of such a file."""
+    has_repository = (directory / ".git").is_dir() and not (directory / ".git").is_symlink()
+    names = [*PROTECTED_DIRECTORIES, *PROTECTED_FILES]
+    if has_repository:
+        # A worktree's own settings are only read where the repository asks for them.
+        names = [name for name in names if name != ".git/config.worktree" or (directory / name).exists()]
+    else:
+        names = [name for name in names if not name.startswith(".git/")] + [".git"]
+    for name in names:
+        _refuse_link(directory, name)
+    missing = tuple(name for name in names if not (directory / name).exists())
+    return Protection(tuple(names), missing, (".git",) if has_repository else ())
+
+
+def _refuse_link(directory: Path, name: str) -> None:
+    path = directory
+    for part in name.split("/"):
+        path /= part
+        if path.is_symlink():
+            raise UsageError(
+                f"{path} is a symbolic link, so it cannot be protected from the agent",
+                hint="use 'workspace: clone' (or --workspace clone) for this project",
+            )
+
+
+def make_placeholders(directory: Path, protection: Protection) -> None:
+    """Make the stand-ins that ``protection`` names. Idempotent."""
+    for name in protection.placeholders:
+        path = directory / name
+        if name in PROTECTED_FILES:
+            if not path.exists():
+                path.write_text(PROTECTED_FILES[name], encoding="utf-8")
+        else:
+            path.mkdir(exist_ok=True)
+
+
+def remove_placeholders(directory: Path, names: tuple[str, ...]) -> None:
+    """Remove the stand-ins ``names`` that are still as they were made."""
+    for name in names:
+        path = directory / name
+        if name in PROTECTED_FILES:
+            if path.is_file() and not path.is_symlink() and path.read_text("utf-8") == PROTECTED_FILES[name]:
+                path.unlink()
+        elif path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def git(*arguments: str, cwd: Path, timeout: float = 60.0) -> str:
+    """Run git in a directory that may be hostile and return what it printed; a failure raises ``BottlemuxError``."""
+    environ = {
+        **scrubbed_environ(),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_CEILING_DIRECTORIES": str(cwd.parent),
+    }
+    safe = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "core.sshCommand=false", "protocol.allow=never",
+            "protocol.file.allow=always", "core.attributesFile=/dev/null", "submodule.recurse=false"]  # fmt: skip
+    options = [word for setting in safe for word in ("-c", setting)]
+    result = run(["git", *options, *arguments], cwd=cwd, env=environ, timeout=timeout)
+    if result.returncode != 0:
+        reason = result.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+        raise BottlemuxError(f"git {arguments[0]} in {str(cwd)!r} failed: {reason[0]}")
+    return result.stdout.decode(errors="replace")
+
+
+def is_repository(directory: Path) -> bool:
+    """Say whether ``directory`` is the top of a git repository (or of one of its worktrees)."""
+    return (directory / ".git").exists()
+
+
+def make_clone(source: Path, target: Path, branch: str) -> None:
+    """Clone the repository at ``source`` into the missing directory ``target``, on a new ``branch``."""
+    make_private_dir(target.parent)
+    try:
+        git("clone", "--quiet", "--no-hardlinks", "--no-checkout", "--", str(source), str(target),
+            cwd=target.parent, timeout=CLONE_TIMEOUT_S)  # fmt: skip
+        git("switch", "--quiet", "--create", branch, cwd=target, timeout=CLONE_TIMEOUT_S)
+        _keep_remotes(source, target)
+    except BottlemuxError:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+
+
+def _keep_remotes(source: Path, target: Path) -> None:
+    """Let the clone name the remotes that the project names: the path on the host means nothing in a bottle."""
+    git("remote", "remove", "origin", cwd=target)
+    for name in git("remote", cwd=source).split():
+        url = git("config", "--get", f"remote.{name}.url", cwd=source).strip()
+        git("remote", "add", "--", name, url, cwd=target)
+
+
+def make_copy(source: Path, target: Path) -> None:
+    """Copy the directory ``source`` to the missing ``target``, links as links, special files left out."""
+    make_private_dir(target.parent)
+    try:
+        shutil.copytree(source, target, symlinks=True, ignore=_special_files)
+    except (shutil.Error, OSError) as error:
+        shutil.rmtree(target, ignore_errors=True)
+        raise BottlemuxError(f"cannot copy {str(source)!r}: {error}") from error
+
+
+def _special_files(directory: str, names: list[str]) -> list[str]:
+    from pathlib import Path
+
+    entries = {name: Path(directory, name) for name in names}
+    return [
+        name
+        for name, path in entries.items()
+        if not (path.is_symlink() or path.is_file() or path.is_dir())
+    ]

@@ -1,0 +1,7 @@
+"""``python -m bottlemux``."""
+
+import sys
+
+from bottlemux.cli.main import main
+
+sys.exit(main())

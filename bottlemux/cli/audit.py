@@ -1,0 +1,60 @@
+"""``bottlemux audit``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, cast
+
+from bottlemux.cli.follow import follow
+
+if TYPE_CHECKING:
+    import argparse
+
+    from bottlemux.lifecycle.context import Context
+
+_COLOURS = {"allow": "32", "block": "31", "warn": "33"}
+_MARKS = {"allow": "+", "block": "x", "warn": "!"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
+    parser.add_argument("slug", metavar="SLUG", help="a bottle, running or ended")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as the log grows; Ctrl-C ends")
+    parser.add_argument("--json", action="store_true", help="the records as they are, one JSON object a line")
+    parser.set_defaults(run=run)
+
+
+def run(context: Context, options: argparse.Namespace) -> int:
+    """Print every allow and block of a bottle, the oldest first."""
+    audit = context.paths.bottle(context.store.resolve_prefix(options.slug)).audit
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    if options.follow and sys.stdout.isatty():
+        sys.stdout.write("what this bottle asked of the network, as it happens (+ allowed, x refused)\n")
+        sys.stdout.flush()
+    earlier = audit.with_name(audit.name + ".1")
+    paths = [audit] if options.follow else [earlier, audit]
+    for _path, line in follow(paths, forever=options.follow):
+        sys.stdout.write((line if options.json else _shown(line, coloured=coloured)) + "\n")
+        sys.stdout.flush()
+    return 0
+
+
+def _shown(line: str, *, coloured: bool) -> str:
+    from bottlemux.text import printable
+
+    try:
+        entry = cast("dict[str, object]", json.loads(line))
+        decision = str(entry["decision"])
+    except (ValueError, TypeError, KeyError):
+        return printable(line)
+    time = str(entry.get("ts", ""))[11:19]
+    target = f"{entry.get('host') or '-'}:{entry.get('port') or '-'}{entry.get('path') or ''}"
+    status = entry.get("status") or ""
+    text = printable(
+        f"{time} {_MARKS.get(decision, '?')} {entry.get('sidecar')} {entry.get('method') or '-'} {target} "
+        f"{status} {entry.get('reason') or ''}".rstrip()
+    )
+    colour = _COLOURS.get(decision)
+    return f"\x1b[{colour}m{text}\x1b[0m" if coloured and colour else text

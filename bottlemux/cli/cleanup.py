@@ -1,0 +1,40 @@
+"""``bottlemux cleanup``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from bottlemux.cli import console
+
+if TYPE_CHECKING:
+    import argparse
+
+    from bottlemux.lifecycle.context import Context
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    parser.set_defaults(run=run)
+
+
+def run(context: Context, options: argparse.Namespace) -> int:
+    """List what no live bottle owns, ask, and remove it."""
+    from bottlemux.lifecycle.cleaning import find_leftovers
+
+    leftovers, failures = find_leftovers(context)
+    for failure in failures:
+        sys.stderr.write(f"bottlemux: warning: {failure}\n")
+    if not leftovers:
+        sys.stdout.write("nothing to clean up\n")
+        return 0
+    for leftover in leftovers:
+        sys.stdout.write(leftover.description + "\n")
+    if not options.yes and not console.confirm("Remove all of it?"):
+        sys.stderr.write("nothing was removed\n")
+        return 1
+    for leftover in leftovers:
+        leftover.remove()
+    sys.stdout.write(f"removed {len(leftovers)}\n")
+    return 0

@@ -1,0 +1,104 @@
+"""Talking to the person at the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from bottlemux.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_PATIENCE_S = 0.7
+_FRAMES = "|/-\\"
+
+
+def is_interactive() -> bool:
+    """Say whether a person is at both ends: standard input and output are terminals."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def confirm(question: str) -> bool:
+    """Ask a yes/no question; anything but yes is no. Without a terminal there is nobody to ask."""
+    if not sys.stdin.isatty():
+        raise UsageError("there is no terminal to confirm on", hint="give --yes to go ahead without a question")
+    sys.stdout.write(f"{question} [y/N] ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+@contextlib.contextmanager
+def progress(text: str) -> Iterator[None]:
+    """Show that something goes on, once it takes longer than a moment; only on a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    done = threading.Event()
+    spinner = threading.Thread(target=_spin, args=(text, done), daemon=True)
+    spinner.start()
+    try:
+        yield
+    finally:
+        done.set()
+        spinner.join()
+
+
+def _spin(text: str, done: threading.Event) -> None:
+    if done.wait(_PATIENCE_S):
+        return
+    frame = 0
+    while not done.wait(0.1):
+        sys.stderr.write(f"\r{_FRAMES[frame % len(_FRAMES)]} {text}")
+        sys.stderr.flush()
+        frame += 1
+    sys.stderr.write("\r\033[K")
+    sys.stderr.flush()
+
+
+def become(argv: Sequence[str]) -> int:
+    """Replace this process by ``argv``; does not return."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execvp(argv[0], list(argv))
+
+
+def table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> Iterator[str]:
+    """Yield aligned lines of ``rows`` below ``headings``, every cell safe for a terminal."""
+    from bottlemux.text import printable
+
+    cells = [[printable(cell) for cell in row] for row in (headings, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
+    for row in cells:
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def write_json(value: object) -> None:
+    """Write one JSON document to standard output."""
+    import json
+
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def age(timestamp: str) -> str:
+    """Return how long ago an RFC 3339 ``timestamp`` was, in its largest unit: ``5s``, ``3m``, ``2h``, ``4d``."""
+    from datetime import UTC, datetime
+
+    try:
+        seconds = (datetime.now(UTC) - datetime.fromisoformat(timestamp)).total_seconds()
+    except ValueError:
+        return "-"
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)}{unit}"
+    return f"{max(0, int(seconds))}s"
+
+
+def size(count: int | None) -> str:
+    """Return a number of bytes for people; ``-`` where it is not known."""
+    if count is None:
+        return "-"
+    return f"{count / 2**30:.1f}G" if count >= 2**30 else f"{count / 2**20:.0f}M"

@@ -1,0 +1,48 @@
+"""``bottlemux doctor``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from bottlemux.cli import console
+
+if TYPE_CHECKING:
+    import argparse
+
+    from bottlemux.lifecycle.checks import Check
+    from bottlemux.lifecycle.context import Context
+
+_MARKS = {"ok": "ok", "warning": "warn", "error": "FAIL"}
+_COLOURS = {"ok": "32", "warning": "33", "error": "31"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.set_defaults(run=run)
+
+
+def run(context: Context, options: argparse.Namespace) -> int:
+    """Check this machine; the exit code is 3 when something that is needed does not work."""
+    from bottlemux.lifecycle.checks import run_checks, worst
+
+    checks = run_checks(context)
+    if options.json:
+        console.write_json([check.to_json() for check in checks])
+    else:
+        coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        for check in checks:
+            sys.stdout.write(_line(check, coloured=coloured) + "\n")
+    return 3 if worst(checks) == "error" else 0
+
+
+def _line(check: Check, *, coloured: bool) -> str:
+    from bottlemux.text import printable
+
+    mark = f"{_MARKS[check.level]:<4}"
+    if coloured:
+        mark = f"\x1b[{_COLOURS[check.level]}m{mark}\x1b[0m"
+    text = f"{mark}  {check.name:<18} {printable(check.detail)}"
+    return f"{text}\n{'':<24} mend it: {printable(check.fix)}" if check.fix else text

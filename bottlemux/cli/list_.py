@@ -1,0 +1,89 @@
+"""``bottlemux list``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from bottlemux.lifecycle.context import Context
+
+type Rows = list[tuple[str, ...]]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
+    parser.add_argument("what", choices=sorted(_LISTINGS), help="what to list; columns are tab-separated")
+    parser.set_defaults(run=run)
+
+
+def run(context: Context, options: argparse.Namespace) -> int:
+    """Print a line for each thing."""
+    for row in _LISTINGS[options.what](context):
+        sys.stdout.write("\t".join(row) + "\n")
+    return 0
+
+
+def _active(context: Context) -> Rows:
+    from backends.registry import enumerate_active_agents
+
+    failures: list[str] = []
+    rows: Rows = [
+        (agent.backend_name, agent.slug, agent.agent_name, ",".join(agent.services))
+        for agent in enumerate_active_agents(paths=context.paths, failures=failures)
+    ]
+    for failure in failures:
+        sys.stderr.write(f"bottlemux: warning: {failure}\n")
+    return rows
+
+
+def _agents(context: Context) -> Rows:
+    from bottlemux.manifest.loader import list_agents
+
+    return [(name,) for name in list_agents(context.paths, context.cwd)]
+
+
+def _bottles(context: Context) -> Rows:
+    from bottlemux.manifest.loader import list_bottles
+
+    return [(name,) for name in list_bottles(context.paths)]
+
+
+def _backends(context: Context) -> Rows:
+    from backends.registry import get_bottle_backend, known_backend_names
+
+    rows: Rows = []
+    for name in known_backend_names():
+        availability = get_bottle_backend(name, paths=context.paths).is_available()
+        rows.append((name, "available" if availability else "unavailable", availability.reason))
+    return rows
+
+
+def _layouts(context: Context) -> Rows:
+    from bottlemux.manifest.loader import list_layouts
+
+    return [(name,) for name in list_layouts(context.paths, context.cwd)]
+
+
+def _resumable(context: Context) -> Rows:
+    from bottlemux.state.liveness import is_alive
+    from bottlemux.state.metadata import Metadata
+
+    return [
+        (record.backend, record.identity, record.agent, record.cwd)
+        for record in context.store.list()
+        if isinstance(record, Metadata) and not is_alive(context.paths.bottle(record.identity))
+    ]
+
+
+_LISTINGS: dict[str, Callable[[Context], Rows]] = {
+    "active": _active,
+    "agents": _agents,
+    "backends": _backends,
+    "bottles": _bottles,
+    "layouts": _layouts,
+    "resumable": _resumable,
+}

@@ -1,0 +1,50 @@
+"""Commands that work on several bottles: naming them, and carrying on when one fails."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from bottlemux.errors import BottlemuxError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from bottlemux.lifecycle.context import Context
+    from bottlemux.state.metadata import Metadata
+
+
+def add_slugs(parser: argparse.ArgumentParser, *, everything: str) -> None:
+    """Add ``SLUG...`` and ``--all``, which stands for ``everything``."""
+    parser.add_argument("slugs", metavar="SLUG", nargs="*", help="a bottle, or the unique beginning of its name")
+    parser.add_argument("--all", action="store_true", help=everything)
+
+
+def for_each(
+    context: Context,
+    options: argparse.Namespace,
+    act: Callable[[Metadata], str],
+    *,
+    default: Callable[[str], bool] = lambda _identity: True,
+) -> int:
+    """Do ``act`` with each chosen bottle and print what it returns; return the first failure's exit code."""
+    store = context.store
+    if options.all == bool(options.slugs):
+        raise UsageError("name the bottles, or give --all", hint="bottlemux status shows them")
+    if options.all:
+        identities = [identity for identity in store.identities() if default(identity)]
+    else:
+        identities = [store.resolve_prefix(slug) for slug in options.slugs]
+    code = 0
+    for identity in identities:
+        try:
+            sys.stdout.write(f"{identity}: {act(store.load(identity))}\n")
+        except BottlemuxError as error:
+            if len(identities) == 1:
+                raise
+            from bottlemux.text import printable
+
+            sys.stderr.write(f"bottlemux: error: {identity}: {printable(error.message)}\n")
+            code = code or error.exit_code
+    return code

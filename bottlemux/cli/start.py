@@ -1,0 +1,73 @@
+"""``bottlemux start``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bottlemux.cli import console
+
+if TYPE_CHECKING:
+    import argparse
+
+    from bottlemux.lifecycle.context import Context
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
+    parser.add_argument("agent", metavar="AGENT", help="the agent's name (bottlemux list agents)")
+    parser.add_argument("--backend", metavar="B", help="what runs the bottle (bottlemux list backends)")
+    parser.add_argument("--cwd", metavar="DIR", type=Path, help="the project directory (default: this one)")
+    parser.add_argument(
+        "--workspace", metavar="M", choices=("mount", "clone", "copy"),
+        help="mount: the directory itself; clone: a clone of its repository; copy: a copy of it",
+    )  # fmt: skip
+    parser.add_argument("--layout", metavar="L", help="the window's layout (bottlemux list layouts)")
+    parser.add_argument("--prompt", metavar="TEXT", default="", help="the first task; - reads standard input")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    parser.add_argument("--dry-run", action="store_true", help="print the preflight and make nothing")
+    parser.add_argument("-d", "--detach", action="store_true", help="do not go to the window")
+    parser.add_argument("arguments", metavar="ARGS", nargs="*", help="after --: more arguments of the program")
+    parser.set_defaults(run=run)
+
+
+def run(context: Context, options: argparse.Namespace) -> int:
+    """Print the preflight, ask, launch and open the window; the slug is the last line of standard output."""
+    if not options.dry_run:
+        _warm_up(context)
+    from bottlemux.lifecycle.planning import StartRequest, plan_start
+    from bottlemux.lifecycle.running import start
+
+    request = StartRequest(
+        agent=options.agent,
+        backend=options.backend,
+        cwd=options.cwd,
+        workspace=options.workspace,
+        layout=options.layout,
+        prompt=sys.stdin.read() if options.prompt == "-" else options.prompt,
+        arguments=tuple(options.arguments),
+    )
+    planned = plan_start(context, request)
+    planned.plan.print(sys.stdout.write)
+    sys.stdout.flush()
+    if options.dry_run:
+        return 0
+    if not options.yes and not console.confirm("Start it?"):
+        sys.stderr.write("nothing was started\n")
+        return 1
+    with console.progress(f"starting {planned.spec.resolved.agent.name}"):
+        slug = start(context, planned)
+    sys.stdout.write(f"{slug}\n")
+    sys.stdout.flush()
+    if options.detach or not console.is_interactive():
+        return 0
+    return console.become(context.workspace.attach_argv(slug))
+
+
+def _warm_up(context: Context) -> None:
+    """Let the sidecars' parent process begin to load while the manifest is read."""
+    from bottlemux.files import make_private_dir
+    from sidecars import zygote
+
+    zygote.connect(make_private_dir(context.paths.runtime)).close()

@@ -1,0 +1,47 @@
+"""``bottlemux status``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from bottlemux.cli import console
+
+if TYPE_CHECKING:
+    import argparse
+
+    from bottlemux.lifecycle.context import Context
+    from bottlemux.lifecycle.status import BottleStatus
+
+_HEADINGS = ("SLUG", "STATE", "SINCE", "BACKEND", "CPU", "MEMORY", "BLOCKED", "ASKS", "WHY")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
+    parser.add_argument("slug", metavar="SLUG", nargs="?", help="only this bottle, with its sidecars")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.set_defaults(run=run)
+
+
+def run(context: Context, options: argparse.Namespace) -> int:
+    """Print a row for each bottle there is a record of."""
+    from bottlemux.lifecycle.status import collect
+
+    rows = collect(context, [options.slug] if options.slug else None)
+    if options.json:
+        console.write_json([row.to_json() for row in rows])
+        return 0
+    for line in console.table([_cells(row) for row in rows], _HEADINGS):
+        sys.stdout.write(line + "\n")
+    if options.slug:
+        for name, text in rows[0].services.items():
+            sys.stdout.write(f"  {name}: {text}\n")
+    return 0
+
+
+def _cells(row: BottleStatus) -> tuple[str, ...]:
+    cpu = "-" if row.cpu_percent is None else f"{row.cpu_percent:.0f}%"
+    return (
+        row.slug, row.state, console.age(row.since), row.backend, cpu, console.size(row.memory_bytes),
+        str(row.blocked), str(row.open_proposals), row.reason,
+    )  # fmt: skip

@@ -1,0 +1,31 @@
+"""``bottlemux stop``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bottlemux.cli import selection
+
+if TYPE_CHECKING:
+    import argparse
+
+    from bottlemux.lifecycle.context import Context
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
+    selection.add_slugs(parser, everything="every running bottle")
+    parser.set_defaults(run=run)
+
+
+def run(context: Context, options: argparse.Namespace) -> int:
+    """End the bottles; one that fails stops no other."""
+    from bottlemux.lifecycle.running import stop
+    from bottlemux.state.liveness import is_alive
+
+    def runs(identity: str) -> bool:
+        return is_alive(context.paths.bottle(identity))
+
+    return selection.for_each(
+        context, options, lambda record: (stop(context, record), "stopped")[1], default=runs
+    )

@@ -1,0 +1,4 @@
+"""What happens to bottles: started, entered, shown, stopped, brought back, cleaned up.
+
+The one layer that joins backends and tmux: a backend gives an argv, a pane runs it.
+"""

@@ -1,0 +1,71 @@
+"""Finding and removing what no live bottle owns."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from backends.registry import get_bottle_backend, known_backend_names
+from bottlemux.errors import BottlemuxError
+from bottlemux.state.liveness import is_alive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bottlemux.lifecycle.context import Context
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """One thing to remove: what it is, for people, and how it is removed."""
+
+    description: str
+    remove: Callable[[], object]
+
+
+def find_leftovers(context: Context) -> tuple[list[Leftover], list[str]]:
+    """Return what can be removed, and a line for each place that could not be looked at. Changes nothing."""
+    failures: list[str] = []
+    found = [*_windows(context), *_drafts(context)]
+    for name in known_backend_names():
+        try:
+            found += _of_backend(context, name)
+        except (BottlemuxError, ImportError, OSError) as error:
+            failures.append(f"{name}: {error}")
+    return found, failures
+
+
+def _windows(context: Context) -> list[Leftover]:
+    """Windows of bottles that do not live and are not recorded: nothing could bring them back."""
+    workspace = context.workspace
+    known = set(context.store.identities())
+    return [
+        Leftover(f"window of {window.slug}", _closing(context, window.slug))
+        for window in workspace.list()
+        if window.slug not in known and not is_alive(context.paths.bottle(window.slug))
+    ]
+
+
+def _closing(context: Context, slug: str) -> Callable[[], object]:
+    return lambda: context.workspace.close(slug)
+
+
+def _drafts(context: Context) -> list[Leftover]:
+    return [Leftover(f"unfinished directory {path}", _removing(path)) for path in context.store.leftovers()]
+
+
+def _removing(path: Path) -> Callable[[], object]:
+    return lambda: shutil.rmtree(path, ignore_errors=True)
+
+
+def _of_backend(context: Context, name: str) -> list[Leftover]:
+    backend: Any = get_bottle_backend(name, paths=context.paths)
+    plan = backend.prepare_cleanup()
+    lines = list(backend.describe_cleanup(plan))
+    if not lines:
+        return []
+    # A backend removes its plan in one step: the first line carries it, the others describe.
+    first, *rest = [f"{name}: {line}" for line in lines]
+    return [Leftover(first, lambda: backend.cleanup(plan)), *(Leftover(line, lambda: None) for line in rest)]

@@ -1,0 +1,144 @@
+"""From a request to a plan: everything that is decided before anything is made."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends.contract import BottleSpec
+from backends.registry import get_bottle_backend, has_backend, known_backend_names
+from bottlemux.errors import UsageError, unknown_name
+from bottlemux.identity import new_slug
+from bottlemux.lifecycle.credentials import find_sources
+from bottlemux.manifest.config import load_config
+from bottlemux.manifest.loader import list_layouts, resolve
+
+if TYPE_CHECKING:
+    from backends.contract import BottleBackend, BottlePlan
+    from bottlemux.lifecycle.context import Context
+    from bottlemux.manifest.loader import ResolvedAgent
+    from bottlemux.state.metadata import Metadata
+
+
+@dataclass(frozen=True)
+class StartRequest:
+    """What the operator asked for; ``None`` leaves the choice to manifests and configuration."""
+
+    agent: str
+    backend: str | None = None
+    cwd: Path | None = None
+    workspace: str | None = None
+    layout: str | None = None
+    prompt: str = ""
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with the backend that will carry it out."""
+
+    backend: BottleBackend[Any, Any]
+    plan: BottlePlan
+    layout: str
+
+    @property
+    def spec(self) -> BottleSpec:
+        """What is planned."""
+        return self.plan.spec
+
+
+def plan_start(context: Context, request: StartRequest) -> Planned:
+    """Return the plan of a new bottle. Makes nothing."""
+    directory = (request.cwd or context.cwd).absolute()
+    if not directory.is_dir():
+        raise UsageError(f"--cwd {str(directory)!r} is not a directory")
+    resolved = resolve(context.paths, request.agent, directory)
+    backend = _choose_backend(context, request.backend, resolved)
+    spec = BottleSpec(
+        identity=new_slug(request.agent),
+        resolved=resolved,
+        paths=context.paths,
+        directory=directory.resolve(),
+        workspace=request.workspace or resolved.agent.workspace,
+        prompt=request.prompt,
+        arguments=request.arguments,
+        secrets=find_sources(resolved.bottle, context.environ),
+    )
+    _check_workspace(backend, spec)
+    layout = request.layout or resolved.agent.layout
+    check_layout(context, layout, directory)
+    return Planned(backend, backend.prepare(spec), layout)
+
+
+def plan_resume(context: Context, record: Metadata, backend_name: str | None = None) -> Planned:
+    """Return the plan that brings the recorded bottle back, from today's manifests."""
+    directory = Path(record.cwd)
+    if not directory.is_dir():
+        raise UsageError(f"{record.identity}: its directory {record.cwd!r} is gone")
+    resolved = resolve(context.paths, record.agent, directory)
+    _check_unchanged(record, resolved)
+    backend = get_bottle_backend(backend_name or record.backend, paths=context.paths)
+    spec = BottleSpec(
+        identity=record.identity,
+        resolved=resolved,
+        paths=context.paths,
+        directory=directory,
+        workspace=record.workspace,
+        prompt=_recorded_prompt(context, record.identity),
+        arguments=record.args,
+        resumed=True,
+        secrets=find_sources(resolved.bottle, context.environ),
+    )
+    return Planned(backend, backend.prepare(spec), record.layout)
+
+
+def with_identity(planned: Planned, identity: str) -> Planned:
+    """Return the same plan for the identity that was claimed."""
+    spec = replace(planned.spec, identity=identity)
+    return replace(planned, plan=planned.backend.prepare(spec))
+
+
+def check_layout(context: Context, name: str, directory: Path) -> None:
+    """Raise ``NotFoundError`` for an unknown layout, listing the known ones."""
+    known = list_layouts(context.paths, directory)
+    if name not in known:
+        raise unknown_name("layout", name, known, hint="bottlemux list layouts")
+
+
+def _choose_backend(
+    context: Context, chosen: str | None, resolved: ResolvedAgent
+) -> BottleBackend[Any, Any]:
+    name = chosen or context.environ.get("BOTTLEMUX_BACKEND") or resolved.bottle.backend
+    name = name or load_config(context.paths).backend
+    if name is not None and not has_backend(name):
+        raise UsageError(
+            f"no backend {name!r} (known: {', '.join(known_backend_names())})",
+            hint="bottlemux list backends",
+        )
+    return get_bottle_backend(name, paths=context.paths)
+
+
+def _check_workspace(backend: BottleBackend[Any, Any], spec: BottleSpec) -> None:
+    if spec.workspace not in backend.workspaces:
+        accepted = ", ".join(backend.workspaces)
+        raise UsageError(f"workspace {spec.workspace!r} is not possible with {backend.name}: use {accepted}")
+
+
+def _check_unchanged(record: Metadata, resolved: ResolvedAgent) -> None:
+    """A project's agent may have been rewritten by the very agent it describes."""
+    agent = resolved.agent
+    if agent.from_project and record.agent_digest != agent.digest:
+        raise UsageError(
+            f"{agent.source} was changed since {record.identity} was started",
+            hint=f"read it, then start it anew: bottlemux start {re.escape(agent.name)}",
+        )
+
+
+def _recorded_prompt(context: Context, identity: str) -> str:
+    guest = context.paths.bottle(identity).guest
+    for name in ("task.md", "prompt"):
+        if (guest / name).is_file():
+            return (guest / name).read_text("utf-8")
+    return ""

@@ -1,0 +1,115 @@
+"""Starting a bottle, bringing it back, stopping and removing it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from backends.registry import get_bottle_backend
+from bottlemux.errors import BottlemuxError, NotFoundError
+from bottlemux.lifecycle.planning import Planned, plan_resume, with_identity
+from bottlemux.lifecycle.windows import window_for
+from bottlemux.state.liveness import is_alive
+
+if TYPE_CHECKING:
+    from backends.contract import Bottle
+    from bottlemux.lifecycle.context import Context
+    from bottlemux.state.metadata import Metadata
+
+
+def start(context: Context, planned: Planned) -> str:
+    """Carry out a plan for a new bottle: claim an identity, launch, open the window. Return the slug.
+
+    When any of it fails nothing is left.
+    """
+    spec = planned.spec
+    agent = spec.resolved.agent
+    record = context.store.create(
+        agent.name,
+        bottle=spec.resolved.bottle.name,
+        backend=planned.plan.backend_name,
+        cwd=spec.directory,
+        workspace=spec.workspace,
+        layout=planned.layout,
+        args=spec.arguments,
+        from_project=agent.from_project,
+        agent_digest=agent.digest,
+    )
+    try:
+        bottle = planned.backend.launch(with_identity(planned, record.identity).plan)
+        _open_window_or_close(context, record, bottle)
+    except BaseException:
+        context.store.remove(record.identity)
+        raise
+    return record.identity
+
+
+def _open_window_or_close(context: Context, record: Metadata, bottle: Bottle) -> None:
+    try:
+        context.workspace.open_window(window_for(context, record, bottle))
+    except BaseException:
+        bottle.close()
+        raise
+
+
+def resume(context: Context, record: Metadata, backend_name: str | None = None) -> str:
+    """Bring a bottle back under its identity, doing only what is needed; return what was done.
+
+    A bottle that ended is launched again; a running one gets its window or its ended agent back.
+    """
+    if is_alive(context.paths.bottle(record.identity)):
+        return _mend(context, record)
+    planned = plan_resume(context, record, backend_name)
+    bottle = planned.backend.launch(planned.plan)
+    record = replace(record, backend=planned.plan.backend_name, started_at=_now())
+    context.store.save(record)
+    context.workspace.close(record.identity)
+    _open_window_or_close(context, record, bottle)
+    return "started again"
+
+
+def _mend(context: Context, record: Metadata) -> str:
+    bottle = find_bottle(context, record)
+    workspace = context.workspace
+    window = workspace.find(record.identity)
+    spec = window_for(context, record, bottle)
+    if window is None:
+        workspace.open_window(spec)
+        return "window opened again"
+    dead = [pane for pane in window.panes if pane.dead]
+    commands = {pane.role: pane.argv for pane in spec.panes}
+    for pane in dead:
+        if pane.role in commands:
+            workspace.respawn(pane.pane_id, commands[pane.role])
+    if dead:
+        return f"{', '.join(pane.role for pane in dead)} started again"
+    return "running already"
+
+
+def find_bottle(context: Context, record: Metadata) -> Bottle:
+    """Return a handle on a running bottle; ``NotFoundError`` when it does not run."""
+    if not is_alive(context.paths.bottle(record.identity)):
+        raise NotFoundError(
+            f"{record.identity} does not run", hint=f"bottlemux resume {record.identity}"
+        )
+    return get_bottle_backend(record.backend, paths=context.paths).find(record.identity)
+
+
+def stop(context: Context, record: Metadata) -> None:
+    """End a bottle, its sidecars and its window; its state stays. What ended already is no error."""
+    if is_alive(context.paths.bottle(record.identity)):
+        find_bottle(context, record).close()
+    context.workspace.close(record.identity)
+
+
+def remove(context: Context, identity: str) -> None:
+    """Delete the state of a bottle that does not run, and the window that may be left of it."""
+    if is_alive(context.paths.bottle(identity)):
+        raise BottlemuxError(f"{identity} is running", hint=f"bottlemux stop {identity}")
+    context.workspace.close(identity)
+    context.store.remove(identity)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,41 @@
+"""A bottle's window: which program runs in which pane."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backends.programs import START_SCRIPT
+from bottlemux.session.layout_files import find_layout, load_layout
+from bottlemux.session.models import WindowSpec
+
+if TYPE_CHECKING:
+    from backends.contract import Bottle
+    from bottlemux.lifecycle.context import Context
+    from bottlemux.session.layout import PaneLayout
+    from bottlemux.state.metadata import Metadata
+
+_OWN_COMMANDS = {"audit": ("audit", "-f"), "logs": ("logs", "-f"), "diff": ("diff", "--follow")}
+
+
+def window_for(context: Context, record: Metadata, bottle: Bottle) -> WindowSpec:
+    """Return the window of a running bottle, in its recorded layout."""
+    layout = load_layout(find_layout(record.layout, context.paths, Path(record.cwd)).path)
+    return WindowSpec.from_layout(
+        record.identity,
+        record.agent,
+        record.backend,
+        layout.windows[0],
+        lambda pane: pane_argv(context, bottle, pane),
+    )
+
+
+def pane_argv(context: Context, bottle: Bottle, pane: PaneLayout) -> list[str]:
+    """Return what runs in ``pane``. A command from a layout file runs in the bottle, never on the host."""
+    if pane.shell_command:
+        return bottle.claude_argv(["/bin/sh", "-lc", "\n".join(pane.shell_command)])
+    if own := _OWN_COMMANDS.get(pane.role_name):
+        return context.own_argv(own[0], bottle.identity, *own[1:])
+    if pane.role_name == "agent":
+        return bottle.claude_argv([START_SCRIPT])
+    return bottle.claude_argv(["/bin/bash", "-l"])

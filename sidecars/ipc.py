@@ -1,0 +1,104 @@
+"""Messages with file descriptors over Unix sockets: a length, a JSON object, descriptors beside the first byte.
+
+Standard library only: the init inside a bottle runs this very file.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_MAX_DESCRIPTORS = 16
+_LENGTH = struct.Struct("!I")
+
+
+def send(connection: socket.socket, message: dict[str, object], descriptors: Sequence[int] = ()) -> None:
+    """Send ``message`` and duplicates of ``descriptors``; the caller keeps its own copies."""
+    payload = json.dumps(message).encode()
+    header = _LENGTH.pack(len(payload))
+    if descriptors:
+        socket.send_fds(connection, [header], list(descriptors))
+    else:
+        connection.sendall(header)
+    connection.sendall(payload)
+
+
+def receive(connection: socket.socket) -> tuple[dict[str, object] | None, list[int]]:
+    """Return the next message and its descriptors, which the caller now owns; ``None`` at the end.
+
+    Raises ``ValueError`` on anything that is not a message; descriptors that came with it are closed.
+    """
+    header, descriptors, _flags, _address = socket.recv_fds(connection, _LENGTH.size, _MAX_DESCRIPTORS)
+    try:
+        if not header:
+            return None, descriptors
+        header += _receive_exactly(connection, _LENGTH.size - len(header))
+        (length,) = _LENGTH.unpack(header)
+        if length > MAX_MESSAGE_BYTES:
+            raise ValueError(f"message of {length} bytes is over the limit")
+        message: object = json.loads(_receive_exactly(connection, length))
+        if not isinstance(message, dict):
+            raise ValueError("message is not a JSON object")
+    except (ValueError, OSError, EOFError):
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    return message, descriptors
+
+
+def _receive_exactly(connection: socket.socket, count: int) -> bytes:
+    parts: list[bytes] = []
+    while count:
+        part = connection.recv(count)
+        if not part:
+            raise EOFError("the peer closed the connection in the middle of a message")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+@contextlib.contextmanager
+def _short_address(path: str) -> Iterator[str]:
+    """Yield a name for ``path`` that fits into a socket address, which holds 107 bytes."""
+    if len(os.fsencode(path)) <= 100:
+        yield path
+        return
+    directory = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{os.path.basename(path)}"
+    finally:
+        os.close(directory)
+
+
+def connect(path: str, *, timeout: float | None = None) -> socket.socket:
+    """Return a connection to the socket at ``path``, however long its name is. Raises ``OSError``."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout)
+    try:
+        with _short_address(path) as address:
+            connection.connect(address)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def listen(path: str) -> socket.socket:
+    """Return a socket listening at ``path`` (0600), replacing what a dead process left there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with _short_address(path) as address:
+            listener.bind(address)
+        os.chmod(path, 0o600)
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,403 @@
+"""Keeps one bottle's sidecars running, and the bottle itself where that is a process of this machine.
+
+Forked from the zygote on a host, process 1 of the sidecars' container elsewhere. A dead sidecar is started again on
+the listening socket it had, which stays open here, so the bottle is without network meanwhile and never around it.
+When the supervisor ends, everything it started ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import pickle
+import selectors
+import signal
+import socket
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sidecars import ipc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sidecars.egress.spec import EgressSpec
+    from sidecars.git_gate.spec import GitGateSpec
+
+SYNC_FD = 11
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 5.0
+RESTART_DELAY_S = (0.05, 0.2, 1.0, 5.0)
+STABLE_AFTER_S = 30.0
+SERVICE_MODULES = {"egress": "sidecars.egress.service", "git-gate": "sidecars.git_gate.service"}
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+_LOG_TAIL_BYTES = 2000
+
+
+@dataclass(frozen=True)
+class BottleProcess:
+    """The bottle as a child process: its first message on ``SYNC_FD`` brings the sidecars' listening sockets.
+
+    ``descriptors`` are the numbers at which the launcher's descriptors appear in it, in the order they were sent;
+    ``cgroups`` are existing control group directories that it joins and that are removed at its end.
+    """
+
+    argv: tuple[str, ...]
+    environ: dict[str, str]
+    descriptors: tuple[int, ...] = ()
+    cgroups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SupervisorSpec:
+    """All a supervisor needs. It travels over a private socket and is never written down: it holds secrets."""
+
+    slug: str
+    backend: str
+    status_file: Path
+    log_dir: Path
+    bottle: BottleProcess
+    egress: EgressSpec
+    git_gate: GitGateSpec | None = None
+
+    @property
+    def services(self) -> Mapping[str, object]:
+        """The sidecars to run, by name, with what each is told."""
+        present: dict[str, object | None] = {"egress": self.egress, "git-gate": self.git_gate}
+        return {name: spec for name, spec in present.items() if spec is not None}
+
+
+class LaunchError(Exception):
+    """The bottle or a sidecar did not start; the text says why and holds no secret."""
+
+
+@dataclass
+class _Service:
+    name: str
+    spec: object
+    listener: socket.socket
+    pid: int = 0
+    restarts: int = 0
+    started: float = 0.0
+    due: float | None = None
+
+    def state(self) -> dict[str, object]:
+        return {
+            "pid": self.pid,
+            "restarts": self.restarts,
+            "state": "running" if self.due is None else "restarting",
+        }
+
+
+@dataclass
+class Supervisor:
+    """Runs until the bottle ends or SIGTERM asks for its end."""
+
+    spec: SupervisorSpec
+    descriptors: list[int]
+    lock: int
+    services: dict[str, _Service] = field(default_factory=dict[str, _Service])
+    bottle_pid: int = 0
+    stopping: bool = False
+
+    def run(self, launcher: socket.socket) -> None:
+        """Launch, tell ``launcher`` how that went, then keep everything running."""
+        self._wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._ask_to_stop)
+        self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        try:
+            self._launch()
+        except (LaunchError, OSError) as error:
+            self._end()
+            ipc.send(launcher, {"error": str(error)})
+            return
+        ipc.send(launcher, {"ready": True})
+        launcher.close()
+        try:
+            self._watch()
+        finally:
+            self._end()
+
+    def _ask_to_stop(self, *_: object) -> None:
+        self.stopping = True
+
+    # -- launching
+
+    def _launch(self) -> None:
+        self._sync, theirs = socket.socketpair()
+        with theirs:
+            self.bottle_pid = self._start_bottle(theirs)
+        self._sync.settimeout(START_TIMEOUT_S)
+        try:
+            message, descriptors = ipc.receive(self._sync)
+        except (OSError, EOFError, ValueError) as error:
+            raise LaunchError(f"the bottle did not start: {self._bottle_log() or error}") from error
+        if message is None:
+            raise LaunchError(f"the bottle did not start: {self._bottle_log()}")
+        self._adopt_listeners(message, descriptors)
+        ready = {name: self._start_service(service) for name, service in self.services.items()}
+        for name, pipe in ready.items():
+            self._await_service(name, pipe)
+        self._report()
+
+    def _adopt_listeners(self, message: dict[str, object], descriptors: list[int]) -> None:
+        names = message.get("listeners")
+        listeners = dict(zip(names if isinstance(names, list) else [], descriptors, strict=True))
+        for name, spec in self.spec.services.items():
+            self.services[name] = _Service(name, spec, socket.socket(fileno=listeners.pop(name)))
+        for unused in listeners.values():
+            os.close(unused)
+
+    def _start_bottle(self, sync: socket.socket) -> int:
+        bottle = self.spec.bottle
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self._become_bottle(bottle, sync)
+            finally:
+                os._exit(127)
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        return pid
+
+    def _become_bottle(self, bottle: BottleProcess, sync: socket.socket) -> None:
+        for group in bottle.cgroups:
+            Path(group, "cgroup.procs").write_text(str(os.getpid()))
+        _redirect_output(self.spec.log_dir / "bottle.log")
+        wanted = {SYNC_FD: sync.fileno(), **dict(zip(bottle.descriptors, self.descriptors, strict=True))}
+        # A source may sit on another one's target number: move all of them out of the way first.
+        moved = {target: _dup_above(source) for target, source in wanted.items()}
+        for target, source in moved.items():
+            os.dup2(source, target, inheritable=True)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        os.chdir("/")
+        os.execve(bottle.argv[0], list(bottle.argv), bottle.environ)
+
+    def _bottle_log(self) -> str:
+        with contextlib.suppress(OSError):
+            data = (self.spec.log_dir / "bottle.log").read_bytes()[-_LOG_TAIL_BYTES:]
+            return " / ".join(data.decode(errors="replace").strip().splitlines()[-3:])
+        return ""
+
+    def _start_service(self, service: _Service) -> int:
+        """Fork the sidecar; return a pipe on which it writes one byte once it accepts connections."""
+        read_end, write_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(read_end)
+            self._become_service(service, write_end)
+        os.close(write_end)
+        service.pid, service.started, service.due = pid, time.monotonic(), None
+        return read_end
+
+    def _become_service(self, service: _Service, ready: int) -> None:
+        code = 1
+        try:
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+            _set_process_name(f"bm-{service.name}")
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGCHLD, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            os.close(self.lock)
+            self._sync.close()
+            for other in self.services.values():
+                if other is not service:
+                    other.listener.close()
+            _redirect_output(self.spec.log_dir / f"{service.name}.log")
+            module = import_module(SERVICE_MODULES[service.name])
+            asyncio.run(
+                module.serve(service.spec, [service.listener], on_ready=lambda: _write_and_close(ready))
+            )
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            raise
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _await_service(self, name: str, pipe: int) -> None:
+        with selectors.DefaultSelector() as selector, os.fdopen(pipe, "rb") as stream:
+            selector.register(stream, selectors.EVENT_READ)
+            if not selector.select(START_TIMEOUT_S) or not stream.read(1):
+                raise LaunchError(f"the {name} sidecar did not start; its log is {name}.log")
+
+    # -- watching
+
+    def _watch(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wakeup, selectors.EVENT_READ)
+            while not self.stopping:
+                selector.select(self._next_due())
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wakeup, 4096)
+                if self._reap() or self._restart_due():
+                    self._report()
+
+    def _next_due(self) -> float | None:
+        due = [service.due for service in self.services.values() if service.due is not None]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _reap(self) -> bool:
+        changed = False
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                changed = True
+                if ended[0] == self.bottle_pid:
+                    self.bottle_pid, self.stopping = 0, True
+                for service in self.services.values():
+                    if service.pid == ended[0]:
+                        self._schedule_restart(service, ended[1])
+        return changed
+
+    def _schedule_restart(self, service: _Service, status: int) -> None:
+        lived = time.monotonic() - service.started
+        service.restarts += 1
+        attempt = 0 if lived > STABLE_AFTER_S else min(service.restarts - 1, len(RESTART_DELAY_S) - 1)
+        service.pid, service.due = 0, time.monotonic() + RESTART_DELAY_S[attempt]
+        code = os.waitstatus_to_exitcode(status)
+        _log(f"{service.name} ended ({code}) after {lived:.1f} s; restarting")
+
+    def _restart_due(self) -> bool:
+        now = time.monotonic()
+        due = [s for s in self.services.values() if s.due is not None and s.due <= now]
+        for service in due:
+            os.close(self._start_service(service))
+        return bool(due)
+
+    def _report(self) -> None:
+        report = {
+            "supervisor_pid": os.getpid(),
+            "supervisor_start": _start_time(os.getpid()),
+            "started_at": self._started_at,
+            "backend": self.spec.backend,
+            "init_pid": self.bottle_pid,
+            "services": {name: service.state() for name, service in self.services.items()},
+        }
+        _write_json(self.spec.status_file, report)
+
+    # -- ending
+
+    def _end(self) -> None:
+        with contextlib.suppress(OSError):
+            self._sync.close()
+        self._end_bottle()
+        for service in self.services.values():
+            _kill(service.pid, signal.SIGKILL)
+            service.listener.close()
+        for group in self.spec.bottle.cgroups:
+            with contextlib.suppress(OSError):
+                Path(group).rmdir()
+        for name in (self.spec.status_file, self.spec.status_file.with_name("control.sock")):
+            name.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.spec.status_file.parent.rmdir()
+
+    def _end_bottle(self) -> None:
+        """Closing the sync socket asks the bottle to end; after ``STOP_TIMEOUT_S`` it is killed."""
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while self.bottle_pid:
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(self.bottle_pid, os.WNOHANG)[0] == 0:
+                    if time.monotonic() > deadline:
+                        _kill(self.bottle_pid, signal.SIGKILL)
+                    time.sleep(0.01)
+                    continue
+            self.bottle_pid = 0
+
+
+def preload() -> None:
+    """Import everything that a forked supervisor or sidecar will need."""
+    for module in SERVICE_MODULES.values():
+        import_module(module).preload()
+
+
+def serve(connection: socket.socket) -> None:
+    """Take one :class:`SupervisorSpec` from ``connection`` and run it to its end."""
+    message, received = ipc.receive(connection)
+    if message is None:
+        return
+    lock, *descriptors = received
+    spec = decode(str(message["spec"]))
+    _set_process_name("bm-supervisor")
+    _redirect_output(spec.log_dir / "supervisor.log")
+    Supervisor(spec, descriptors, lock).run(connection)
+
+
+def encode(spec: SupervisorSpec) -> str:
+    """Return ``spec`` as text, secrets included: for a private socket or pipe only."""
+    return base64.b64encode(pickle.dumps(spec)).decode()
+
+
+def decode(text: str) -> SupervisorSpec:
+    """Return the spec that :func:`encode` wrote.
+
+    The text must come from the same user and the same code: a zygote checks both before it takes a connection.
+    """
+    spec = pickle.loads(base64.b64decode(text))  # noqa: S301 - see above
+    if not isinstance(spec, SupervisorSpec):
+        raise TypeError("not a supervisor's spec")
+    return spec
+
+
+def _dup_above(descriptor: int) -> int:
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 64)
+
+
+def _redirect_output(log: Path) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(null, 0)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    os.close(null)
+
+
+def _write_and_close(pipe: int) -> None:
+    with contextlib.suppress(OSError):
+        os.write(pipe, b"1")
+    os.close(pipe)
+
+
+def _set_process_name(name: str) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
+def _start_time(pid: int) -> int:
+    """Return when ``pid`` started, in clock ticks since boot: with the number, it names a process for good."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def _kill(pid: int, number: int) -> None:
+    if pid:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _log(text: str) -> None:
+    stamp = datetime.now(UTC).isoformat(timespec="seconds")
+    sys.stderr.write(f"{stamp} {text}\n")
+    sys.stderr.flush()
+
+
+def _write_json(path: Path, value: object) -> None:
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with os.fdopen(descriptor, "w") as stream:
+        json.dump(value, stream)
+    os.replace(temporary, path)  # noqa: PTH105

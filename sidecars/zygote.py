@@ -1,0 +1,163 @@
+"""The process that sidecars are forked from.
+
+Importing the proxy takes half a second and 60 MiB. One process per user does that once; each bottle's supervisor is a
+fork of it, so it starts in milliseconds and shares the memory, yet is a process of its own. The zygote itself never
+holds a secret, a policy or anything else of a bottle: a request's content is read only after the fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import hashlib
+import os
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sidecars import ipc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LISTENER_FD = 3
+IDLE_EXIT_S = 900.0
+_PACKAGE = Path(__file__).parent
+
+
+def build_id() -> str:
+    """Return a name for the code that is installed now: a zygote of other code is not used."""
+    digest = hashlib.sha256(sys.executable.encode())
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        status = path.stat()
+        digest.update(f"{path}:{status.st_mtime_ns}:{status.st_size}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def connect(runtime: Path) -> socket.socket:
+    """Return a connection to this user's zygote, starting it when none runs. Raises ``OSError``.
+
+    ``runtime`` is a private directory of the user's. The connection is usable at once: a zygote that is still
+    importing takes it when it is ready.
+    """
+    path = str(runtime / f"zygote-{build_id()}.sock")
+    with (runtime / "zygote.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            return ipc.connect(path)
+        except OSError:
+            with ipc.listen(path) as listener:
+                _start(listener, runtime / "zygote.log")
+        return ipc.connect(path)
+
+
+def _start(listener: socket.socket, log: Path) -> None:
+    environ = {name: os.environ[name] for name in ("HOME", "PATH", "LANG", "TZ") if name in os.environ}
+    # The listener is handed over open, so that connections queue from the first moment.
+    with log.open("ab") as output:
+        subprocess.Popen(
+            ["/bin/sh", "-c", 'exec "$@" 3<&0 0</dev/null', "sh", sys.executable, "-I", "-m", "sidecars.zygote"],
+            stdin=listener.fileno(),
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env=environ,
+            start_new_session=True,
+        )
+
+
+class Zygote:
+    """Forks one child for each connection; the child calls ``serve`` with it and exits."""
+
+    def __init__(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+        self._listener = listener
+        self._serve = serve
+        self._children = 0
+
+    def run(self) -> None:
+        """Serve until nothing was asked for and no child is left for ``IDLE_EXIT_S``."""
+        read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(read_end, selectors.EVENT_READ)
+            while True:
+                ready = selector.select(IDLE_EXIT_S)
+                self._reap()
+                if not ready and self._children == 0:
+                    return
+                for key, _events in ready:
+                    if key.fileobj is self._listener:
+                        self._fork([read_end, write_end, selector.fileno()])
+                    else:
+                        _drain(read_end)
+
+    def _fork(self, own: list[int]) -> None:
+        connection, _address = self._listener.accept()
+        with connection:
+            if not _is_same_user(connection):
+                return
+            if os.fork() != 0:
+                self._children += 1
+                return
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._listener.close()
+            for descriptor in own:
+                os.close(descriptor)
+            _run_child(self._serve, connection)
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                self._children -= 1
+
+
+def _run_child(serve: Callable[[socket.socket], None], connection: socket.socket) -> None:
+    code = 1
+    try:
+        os.setsid()
+        serve(connection)
+        code = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        raise
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _drain(descriptor: int) -> None:
+    with contextlib.suppress(BlockingIOError):
+        while os.read(descriptor, 4096):
+            pass
+
+
+def _is_same_user(connection: socket.socket) -> bool:
+    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _pid, user, _group = struct.unpack("3i", packed)
+    return bool(user == os.getuid())
+
+
+def main() -> None:
+    """Run the zygote on the listener that was handed over as descriptor 3."""
+    from sidecars import supervisor
+
+    listener = socket.socket(fileno=LISTENER_FD)
+    listener.set_inheritable(False)
+    supervisor.preload()
+    # What is alive now stays for good: keep the collector from touching, and so copying, its pages in the children.
+    gc.collect()
+    gc.freeze()
+    Zygote(listener, supervisor.serve).run()
+
+
+if __name__ == "__main__":
+    main()
