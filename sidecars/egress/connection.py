@@ -1,0 +1,442 @@
+"""One connection of the agent, driven by mitmproxy's sans-io layers, with egress's own hooks and input and output."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+from mitmproxy import flow as mitm_flow
+from mitmproxy.connection import Client, ConnectionState
+from mitmproxy.proxy import commands, events, server_hooks
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
+
+from sidecars.egress import responses, upstream
+from sidecars.egress.answers import Failure, Refusal
+from sidecars.egress.layers import Front
+from sidecars.egress.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from mitmproxy import http, tls
+    from mitmproxy.connection import Connection, Server
+    from mitmproxy.options import Options
+
+    from sidecars.egress.runtime import Runtime
+
+logger = logging.getLogger("bottlemux.egress")
+
+FIRST_HEAD_TIMEOUT_S = 30.0
+UPSTREAM_TLS_TIMEOUT_S = 15.0
+LINGER_S = 1.0
+IDLE_TIMEOUT_S = 900
+_READ_SIZE = 65536
+
+
+class LayerOptions:
+    """What mitmproxy's layers ask their options for; nothing here depends on the bottle."""
+
+    tcp_timeout = IDLE_TIMEOUT_S
+    validate_inbound_headers = True
+    stream_large_bodies = None
+    body_size_limit = None
+    store_streamed_bodies = False
+    connection_strategy = "lazy"
+    keep_host_header = True
+    websocket = True
+    rawtcp = False
+    http2 = False
+    proxy_debug = False
+
+
+_OPTIONS = cast("Options", LayerOptions())
+
+
+class AgentConnection(ConnectionHandler):
+    """Serves one connection. Hooks that need no waiting run at once instead of in tasks of their own."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, runtime: Runtime) -> None:
+        # The agent may come over a Unix socket, which has no address: a stand-in serves.
+        client = Client(
+            peername=("bottle", 0),
+            sockname=("egress", 0),
+            timestamp_start=time.time(),
+            state=ConnectionState.OPEN,
+        )
+        context = Context(client, _OPTIONS)
+        super().__init__(context)
+        self.session = Session(runtime)
+        self.layer = Front(context, self)
+        self.transports[client] = ConnectionIO(handler=None, reader=reader, writer=writer)
+        self._runtime = runtime
+        self._unsent: dict[Connection, list[bytes]] = {}
+        self._client_may_send = asyncio.Event()
+        self._client_may_send.set()
+        loop = asyncio.get_running_loop()
+        self._head_timer: asyncio.TimerHandle | None = loop.call_later(FIRST_HEAD_TIMEOUT_S, self.abort)
+        self._close_timer: asyncio.TimerHandle | None = None
+        self._policy = runtime.policy
+
+    # -- for the layers ----------------------------------------------------------------------------------------
+
+    def head_complete(self) -> None:
+        """Stop the clock that runs until the first head."""
+        if self.session.tunnel is None or self.session.exchange is None:
+            self._stop(self._head_timer)
+
+    def linger(self) -> None:
+        """Let the last answer arrive, then close."""
+        if self._close_timer is None:
+            self._close_timer = asyncio.get_running_loop().call_later(LINGER_S, self.abort)
+
+    def abort(self) -> None:
+        """Close every transport of the connection now."""
+        io = self.transports.get(self.client)
+        if io is not None and io.handler is not None:
+            io.handler.cancel("closed by egress")
+
+    @staticmethod
+    def _stop(timer: asyncio.TimerHandle | None) -> None:
+        if timer is not None:
+            timer.cancel()
+
+    # -- input and output --------------------------------------------------------------------------------------
+
+    async def serve(self) -> None:
+        """Serve until either side ends it; the audit has every exchange when this returns."""
+        try:
+            await self.handle_client()
+        finally:
+            self._stop(self._head_timer)
+            self._stop(self._close_timer)
+            self.session.finish()
+
+    def log(self, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
+        """Drop mitmproxy's own messages: they quote what peers sent. Only the kind of a failure is kept."""
+        if level >= logging.ERROR:
+            kind = exc_info[0].__name__ if isinstance(exc_info, tuple) and exc_info[0] else "failure"
+            logger.error("a connection failed inside the proxy: %s", kind)
+
+    async def server_event(self, event: events.Event) -> None:
+        """Feed one event to the layers and carry out what they ask for."""
+        self.timeout_watchdog.register_activity()  # type: ignore[no-untyped-call]
+        pending = deque([event])
+        try:
+            while pending:
+                for command in self.layer.handle_event(pending.popleft()):
+                    done = self._execute(command)
+                    if done is not None:
+                        pending.append(done)
+            self._flush()
+        except Exception as error:  # noqa: BLE001 - a crash must not leave a connection open
+            logger.error("a connection is closed after %s in the proxy", type(error).__name__)
+            logger.debug("details", exc_info=error)
+            self._runtime.record_crash(self.session)
+            self.abort()
+
+    def _execute(self, command: commands.Command) -> events.Event | None:
+        if isinstance(command, commands.StartHook):
+            return self._run_hook(command)
+        if isinstance(command, commands.OpenConnection):
+            self._client_may_send.clear()
+            task = asyncio.create_task(self.open_connection(command))
+            self.transports[command.connection] = ConnectionIO(handler=task)
+        elif isinstance(command, commands.ConnectionCommand):
+            self._execute_on_connection(command)
+        elif isinstance(command, commands.RequestWakeup):
+            self.wakeup_timer.add(asyncio.create_task(self.wakeup(command)))
+        elif isinstance(command, commands.Log):
+            self.log(command.message, command.level)
+        else:
+            raise TypeError("an unknown command")
+        return None
+
+    def _execute_on_connection(self, command: commands.ConnectionCommand) -> None:
+        io = self.transports.get(command.connection)
+        if io is None:
+            return
+        if isinstance(command, commands.SendData):
+            self._unsent.setdefault(command.connection, []).append(command.data)
+            return
+        self._flush()
+        if isinstance(command, commands.CloseTcpConnection):
+            self.close_connection(command.connection, command.half_close)
+        elif isinstance(command, commands.CloseConnection):
+            self.close_connection(command.connection)
+        else:
+            raise TypeError("an unknown command")
+
+    def _flush(self) -> None:
+        """Write what the layers sent during one event, at once: a head and its body leave in one packet."""
+        for connection, parts in self._unsent.items():
+            io = self.transports.get(connection)
+            writer = cast("asyncio.StreamWriter | None", io.writer) if io is not None else None
+            if writer is not None and not writer.is_closing():
+                writer.write(b"".join(parts))
+        self._unsent.clear()
+
+    async def handle_connection(self, connection: Connection) -> None:
+        """Read from one side until it ends. The agent is not read while its request has nowhere to go yet."""
+        reader = cast("asyncio.StreamReader", self.transports[connection].reader)
+        try:
+            while True:
+                if connection is self.client:
+                    await self._client_may_send.wait()
+                data = await reader.read(_READ_SIZE)
+                if not data:
+                    break
+                await self.server_event(events.DataReceived(connection, data))
+                await self.drain_writers()  # type: ignore[no-untyped-call]
+        except OSError:
+            pass
+        except asyncio.CancelledError:
+            connection.state = ConnectionState.CLOSED
+            await self._closed(connection)
+            raise
+        connection.state &= ~ConnectionState.CAN_READ
+        await self._closed(connection)
+
+    async def _closed(self, connection: Connection) -> None:
+        await self.server_event(events.ConnectionClosed(connection))
+        try:
+            if connection.state is ConnectionState.CAN_WRITE:
+                await asyncio.Event().wait()
+        finally:
+            io = self.transports.pop(connection)
+            if io.writer is not None:
+                cast("asyncio.StreamWriter", io.writer).close()
+
+    async def open_connection(self, command: commands.OpenConnection) -> None:
+        """Connect to the upstream of the current exchange and serve that side until it ends."""
+        server = command.connection
+        timer = asyncio.get_running_loop().call_later(
+            upstream.CONNECT_TIMEOUT_S + UPSTREAM_TLS_TIMEOUT_S, self._upstream_timeout, server
+        )
+        try:
+            reader, writer = await self._dial(server)
+        except (OSError, upstream.AddressRefused) as error:
+            timer.cancel()
+            self._note_failure(error)
+            self.transports.pop(server, None)
+            await self._resume(events.OpenConnectionCompleted(command, "connection failed"))
+            return
+        server.state = ConnectionState.OPEN
+        server.timestamp_start = server.timestamp_tcp_setup = time.time()
+        server.peername = writer.get_extra_info("peername")
+        server.sockname = writer.get_extra_info("sockname")
+        self.transports[server] = ConnectionIO(asyncio.current_task(), reader, writer)
+        if not server.tls:
+            self._client_may_send.set()
+        await self.server_event(events.OpenConnectionCompleted(command, None))
+        try:
+            await self.handle_connection(server)
+        finally:
+            timer.cancel()
+            self._client_may_send.set()
+
+    async def _dial(self, server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        exchange = self.session.exchange
+        if exchange is None or server.address is None:
+            raise OSError("no exchange")
+        return await upstream.dial(*server.address[:2], exchange.route)
+
+    async def _resume(self, event: events.Event) -> None:
+        self._client_may_send.set()
+        await self.server_event(event)
+
+    def _note_failure(self, error: Exception) -> None:
+        exchange = self.session.exchange
+        if exchange is None or exchange.problem is not None:
+            return
+        if isinstance(error, upstream.AddressRefused):
+            hint = f"{error}: the route needs allow_private or an explicit upstream"
+            exchange.problem = Refusal("private-address", hint, "address")
+        elif isinstance(error, TimeoutError):
+            exchange.problem = Failure("the upstream did not answer in time")
+        else:
+            exchange.problem = Failure("the upstream cannot be reached")
+
+    def _upstream_timeout(self, server: Server) -> None:
+        io = self.transports.get(server)
+        if io is not None and io.handler is not None and not server.tls_established and server.tls:
+            self._note_failure(TimeoutError())
+            io.handler.cancel("handshake timeout")
+
+    # -- hooks ---------------------------------------------------------------------------------------------------
+
+    async def handle_hook(self, hook: commands.StartHook) -> None:
+        """Serve the few hooks that mitmproxy's own code starts; they decide nothing here."""
+        assert isinstance(hook, (server_hooks.ClientConnectedHook, server_hooks.ClientDisconnectedHook))  # noqa: S101
+
+    def _run_hook(self, hook: commands.StartHook) -> events.Event | None:
+        handler = getattr(self, f"on_{hook.name}", None)
+        waiting = handler(*hook.args()) if handler is not None else None
+        if waiting is not None:
+            self._client_may_send.clear()
+            task = asyncio.create_task(self._finish_hook(hook, waiting))
+            self.wakeup_timer.add(task)
+            return None
+        return events.HookCompleted(hook) if hook.blocking else None
+
+    async def _finish_hook(self, hook: commands.StartHook, waiting: Awaitable[None]) -> None:
+        try:
+            await waiting
+        except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
+            logger.error("a guard failed with %s", type(error).__name__)
+            self.abort()
+            return
+        self.wakeup_timer.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        await self._resume(events.HookCompleted(hook))
+
+    def on_tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        """Note the name the agent asks for; requests are judged by it."""
+        self.session.sni = data.client_hello.sni
+
+    def on_tls_start_client(self, data: tls.TlsData) -> None:
+        """Answer the handshake as the host of CONNECT."""
+        assert self.session.tunnel is not None  # noqa: S101 - no TLS without a tunnel
+        data.ssl_conn = self._runtime.tls.accept(self.session.tunnel[0])
+
+    def on_tls_failed_client(self, _data: tls.TlsData) -> None:
+        """Record a handshake that the agent broke off."""
+        self._runtime.record_handshake(self.session)
+
+    def on_tls_start_server(self, data: tls.TlsData) -> None:
+        """Begin a verified handshake for the host of the exchange."""
+        exchange = self.session.exchange
+        assert exchange is not None  # noqa: S101 - connections are opened for exchanges
+        try:
+            data.ssl_conn = self._runtime.tls.connect(exchange.host, exchange.route.upstream_ca)
+        except Exception as error:  # noqa: BLE001 - without a context there is no connection
+            logger.error("upstream_ca of %s is not usable: %s", exchange.host, type(error).__name__)
+            exchange.problem = Failure("upstream_ca of the route is not usable")
+
+    def on_tls_established_server(self, _data: tls.TlsData) -> None:
+        """Let the agent's body flow."""
+        self._client_may_send.set()
+
+    def on_tls_failed_server(self, data: tls.TlsData) -> None:
+        """Note that the upstream is not who it should be, or does not speak TLS."""
+        exchange = self.session.exchange
+        if exchange is not None and exchange.problem is None:
+            verified = "verify failed" in (data.conn.error or "")
+            detail = (
+                "certificate is not valid for this host" if verified else "does not complete a TLS handshake"
+            )
+            exchange.problem = Failure(f"the upstream's {detail}" if verified else f"the upstream {detail}")
+
+    def on_requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Release a request whose body is not to be judged, so that it streams."""
+        exchange = self.session.exchange
+        assert exchange is not None  # noqa: S101 - flows begin with an admitted head
+        if exchange.buffered or exchange.head.length == 0:
+            return None
+        flow.request.stream = True
+        return self._release(flow)
+
+    def on_request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Judge a whole body, then release the request."""
+        exchange = self.session.exchange
+        assert exchange is not None  # noqa: S101 - flows begin with an admitted head
+        if exchange.released:
+            return None
+        exchange.problem = self._guarded_body(flow)
+        if exchange.problem is not None:
+            _kill(flow)
+            return None
+        return self._release(flow)
+
+    def _guarded_body(self, flow: http.HTTPFlow) -> Refusal | None:
+        exchange = self.session.exchange
+        assert exchange is not None  # noqa: S101 - flows begin with an admitted head
+        try:
+            return self.session.judge_body(exchange, flow.request.raw_content or b"")
+        except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
+            logger.error("a guard failed with %s, the request is refused", type(error).__name__)
+            return Refusal("protocol", "the request could not be judged", "guard-failure")
+
+    def _release(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        exchange = self.session.exchange
+        assert exchange is not None  # noqa: S101 - flows begin with an admitted head
+        exchange.released = True
+        reference = exchange.route.token_ref
+        if reference is None:
+            return None
+        if self._runtime.secrets.may_block(reference.name):
+            return self._release_later(flow)
+        self._inject(flow, self.session.credential(exchange))
+        return None
+
+    async def _release_later(self, flow: http.HTTPFlow) -> None:
+        exchange = self.session.exchange
+        assert exchange is not None  # noqa: S101 - flows begin with an admitted head
+        self._inject(flow, await asyncio.to_thread(self.session.credential, exchange))
+
+    def _inject(self, flow: http.HTTPFlow, credential: tuple[str, str] | Refusal | None) -> None:
+        if isinstance(credential, Refusal):
+            exchange = self.session.exchange
+            assert exchange is not None  # noqa: S101 - flows begin with an admitted head
+            exchange.problem = credential
+            _kill(flow)
+        elif credential is not None:
+            flow.request.headers[credential[0]] = credential[1]
+
+    def on_responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Prepare the response for streaming."""
+        exchange = self.session.exchange
+        if exchange is None or flow.response is None:
+            return
+        close = exchange.head.wants_close or self._policy is not self._runtime.policy
+        failure = responses.prepare(exchange, flow.response, close=close)
+        if failure is not None:
+            exchange.problem = failure
+            _kill(flow)
+
+    def on_response(self, _flow: http.HTTPFlow) -> None:
+        """Record the finished exchange; a WebSocket goes on and is recorded at its end."""
+        exchange = self.session.exchange
+        if exchange is not None and not (exchange.websocket and exchange.status == 101):
+            self.session.finish()
+
+    def on_error(self, _flow: http.HTTPFlow) -> None:
+        """Record an exchange that did not finish."""
+        exchange = self.session.exchange
+        if exchange is not None and exchange.problem is None and not exchange.answered:
+            exchange.problem = Failure("the connection to the upstream failed")
+        self.session.finish()
+
+    def on_websocket_message(self, flow: http.HTTPFlow) -> None:
+        """Judge what the agent says, and take the credential out of what it is told."""
+        exchange = self.session.exchange
+        assert exchange is not None  # noqa: S101 - flows begin with an admitted head
+        assert flow.websocket is not None  # noqa: S101 - by the hook's contract
+        message = flow.websocket.messages[-1]
+        flow.websocket.messages.clear()
+        if not message.from_client:
+            exchange.response_bytes += len(message.content)
+            if exchange.scrubber is not None:
+                message.content = exchange.scrubber.whole(message.content)
+            return
+        exchange.request_bytes += len(message.content)
+        refusal = self._guarded_message(message.content)
+        if refusal is not None:
+            exchange.problem = refusal
+            message.drop()  # type: ignore[no-untyped-call]
+            self.abort()
+
+    def _guarded_message(self, content: bytes) -> Refusal | None:
+        exchange = self.session.exchange
+        assert exchange is not None  # noqa: S101 - flows begin with an admitted head
+        try:
+            return self.session.judge_message(exchange, content)
+        except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
+            logger.error("a guard failed with %s, the message is refused", type(error).__name__)
+            return Refusal("protocol", "the message could not be judged", "guard-failure")
+
+
+def _kill(flow: http.HTTPFlow) -> None:
+    flow.error = mitm_flow.Error(mitm_flow.Error.KILLED_MESSAGE)

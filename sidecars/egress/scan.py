@@ -1,0 +1,35 @@
+"""What a content scanner has to offer. Egress works with any, and without one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+type Headers = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that must not leave. ``rule`` and ``where`` are names for the audit log, never the content."""
+
+    rule: str
+    where: str
+
+
+class ContentScanner(Protocol):
+    """Looks at what the agent sends, before any credential is added. An exception refuses the request."""
+
+    def scan_head(self, method: str, url: str, headers: Headers) -> Finding | None:
+        """Return the first finding in the request's URL and headers."""
+        ...
+
+    def scan_body(self, body: bytes, content_type: str, content_encoding: str) -> Finding | None:
+        """Return the first finding in a whole body; what cannot be read is a finding."""
+        ...
+
+    def scan_message(self, data: bytes) -> Finding | None:
+        """Return the first finding in one WebSocket message."""
+        ...
