@@ -1,1 +1,1 @@
-"""The content firewall behind the egress policy: looks at what an agent sends before credentials are added."""
+"""The content firewall behind the egress policy: judges what an agent sends before credentials are added."""

@@ -41,7 +41,7 @@ class MediaType:
 
 
 def recoded(body: bytes, charset: str) -> bytes:
-    """Return ``body`` in UTF-8; a charset that is unknown, or not the body's, is an :class:`UnreadableError`."""
+    """Return ``body`` in UTF-8; an unknown or wrong charset is an :class:`UnreadableError`."""
     if not charset or _TRANSPARENT.fullmatch(charset):
         return body
     try:

@@ -21,8 +21,8 @@ _LETTERS_ENTROPY = 3.9
 def suspicious_label(host: str, wildcard: str) -> bool:
     """Say whether what ``host`` adds to ``wildcard`` (``*.example.com``) looks like data rather than a name.
 
-    It does when its length, count of labels or randomness is beyond what services, regions and builds have. This
-    slows exfiltration by names and cannot end it: common words pass, a few bytes a look-up.
+    It does when its length, count of labels or randomness is beyond what services, regions and builds have.
+    This slows exfiltration by names and cannot end it: common words pass, a few bytes a look-up.
     """
     suffix = wildcard.removeprefix("*").lower().rstrip(".")
     part = host.lower().rstrip(".").removesuffix(suffix).strip(".")

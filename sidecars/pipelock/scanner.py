@@ -24,10 +24,10 @@ REQUEST_LIMITS = Limits(max_bytes=48 << 20, max_depth=5, max_items=5_000, max_se
 
 @dataclass(frozen=True)
 class Finding:
-    """Why a request is refused: by which ``rule``, and ``where``: ``url``, ``header``, ``body`` or ``message``.
+    """Why a request is refused: the ``rule``, and ``where``: ``url``, ``header``, ``body`` or ``message``.
 
-    The rule is ``unreadable`` for what could not be looked into; ``where`` then ends in ``:REASON``. Fit for an
-    audit line: nothing that was sent is in it.
+    The rule is ``unreadable`` for what could not be looked into; ``where`` then ends in ``:REASON``. Fit for
+    an audit line: nothing that was sent is in it.
     """
 
     rule: str
