@@ -31,6 +31,9 @@ _TYPES = {
     "model_type": "must be a mapping of keys to values",
     "path_type": "must be a path",
     "missing": "is missing",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "has a form that is not accepted",
 }
 # The model's own words repeat the value, which is the secret itself when somebody pastes one here.
 _TOKEN_REFUSAL = ("does not say where a token is", ("accepted: NAME, env:NAME, file:PATH, command:ARGV",))
@@ -68,7 +71,8 @@ def _problem(
         return _unknown(document, key, model, given)
     pasted = "token_ref" in key and "at" not in context
     message, extra = _TOKEN_REFUSAL if pasted else _describe(detail, context)
-    silent = detail["type"] == "missing" or "at" in context or repr(detail["input"]) in message
+    repeated = isinstance(detail["input"], str) and repr(detail["input"]) in message
+    silent = detail["type"] == "missing" or "at" in context or repeated
     value = () if silent else value_of(key, detail["input"])
     return Problem(document.source, document.line_of(key), key, message, (*value, *extra))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -58,7 +57,15 @@ def _text(entry: dict[str, object], *names: str, default: str) -> str:
 
 
 def _scalar(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) and not text.endswith(" ") else json.dumps(text)
+    if _PLAIN.fullmatch(text) and not text.endswith(" "):
+        return text
+    return f'"{"".join(map(_quoted, text))}"'
+
+
+def _quoted(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    return character if character.isprintable() else f"\\U{ord(character):08x}"
 
 
 def _routes(value: object) -> list[str]:
@@ -69,10 +76,10 @@ def _routes(value: object) -> list[str]:
 
 
 def _route(entry: dict[str, object]) -> list[str]:
-    url = urlsplit(_text(entry, "upstream", "url", default=""))
-    lines = [f"    - host: {_scalar(_text(entry, 'host', default=url.hostname or 'HOST'))}"]
-    if url.port is not None or "port" in entry:
-        lines.append(f"      port: {_scalar(_text(entry, 'port', default=str(url.port)))}")
+    url_host, url_port = _host_and_port(_text(entry, "upstream", "url", default=""))
+    lines = [f"    - host: {_scalar(_text(entry, 'host', default=url_host))}"]
+    if port := _text(entry, "port", default=url_port):
+        lines.append(f"      port: {_scalar(port)}")
     paths = entry.get("pathallowlist", entry.get("paths"))
     if isinstance(paths, list):
         listed = ", ".join(_scalar(str(path)) for path in cast("list[object]", paths))
@@ -82,6 +89,14 @@ def _route(entry: dict[str, object]) -> list[str]:
         {_flat(k): v for k, v in cast("dict[str, object]", auth).items()} if isinstance(auth, dict) else {}
     )
     return lines + _credential({**entry, **nested})
+
+
+def _host_and_port(url: str) -> tuple[str, str]:
+    try:
+        split = urlsplit(url)
+        return split.hostname or "HOST", str(split.port or "")
+    except ValueError:
+        return "HOST", ""
 
 
 def _credential(entry: dict[str, object]) -> list[str]:
@@ -131,7 +146,7 @@ def _git(value: object) -> list[str]:
 
 def _upstream(user: str, host: str, port: str) -> str:
     url = f"ssh://{user}@{host}:{port}/ORG/REPO.git"
-    return url if re.fullmatch(r"ssh://[\w.-]+@[\w.\[\]:-]+/ORG/REPO\.git", url) else json.dumps(url)
+    return url if re.fullmatch(r"ssh://[\w.-]+@[\w.\[\]:-]+/ORG/REPO\.git", url) else _scalar(url)
 
 
 def _backend(value: object) -> list[str]:

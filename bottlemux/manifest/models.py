@@ -48,6 +48,12 @@ def _checked_value(value: str) -> str:
     return value
 
 
+def _checked_image(text: str) -> str:
+    if not text.isprintable() or not text.strip() or text.startswith("-"):
+        raise ValueError("must be a name in images/, a directory with a Dockerfile, or an image")
+    return text
+
+
 def _checked_engine(value: str) -> str:
     if value not in _ENGINE_WORDS and not value.startswith("/"):
         raise ValueError(f"must be an absolute path or one of {', '.join(_ENGINE_WORDS)}")
@@ -87,6 +93,7 @@ def _unique_remotes(remotes: tuple[GitRemote, ...]) -> tuple[GitRemote, ...]:
 Variable = Annotated[str, AfterValidator(_checked_variable)]
 PlainValue = Annotated[str, AfterValidator(_checked_value)]
 SkillName = Annotated[str, AfterValidator(_checked_skill)]
+Image = Annotated[str, AfterValidator(_checked_image)]
 Engine = Annotated[str, AfterValidator(_checked_engine)]
 Name = Annotated[str, AfterValidator(_checked_name)]
 Argument = Annotated[str, Field(pattern=r"^[^\x00]*\z")]
@@ -132,7 +139,7 @@ class Bottle(_Model):
     source: Path
     backend: Name | None = None
     env: dict[Variable, PlainValue] = {}
-    image: Annotated[str, Field(min_length=1, pattern=r"^[^\s\x00-\x1f-][^\x00-\x1f]*\z")] | None = None
+    image: Image | None = None
     resources: Resources = Resources()
     supervise: bool = True
     egress: Egress = Egress()

@@ -7,6 +7,7 @@ tree, because that has the position of every key and is the cheapest of the libr
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 12
 
+_MAX_INTEGER_LENGTH = 32
 _TAG = "tag:yaml.org,2002:"
 _INTEGER_BASES = {"0x": 16, "0o": 8, "0b": 2}
 
@@ -119,7 +121,7 @@ def _name(node: Any, parent: KeyPath) -> str:
         raise YamlError(line, "merge keys (<<) are not accepted; write the values out", parent)
     if _kind(node) != "str" or node.anchor or not node.value:
         raise YamlError(line, "a key must be plain text", parent)
-    return str(node.value)
+    return _text(str(node.value), line, parent)
 
 
 def _sequence(node: Any, key: KeyPath, lines: dict[KeyPath, int]) -> list[object]:
@@ -134,7 +136,7 @@ def _sequence(node: Any, key: KeyPath, lines: dict[KeyPath, int]) -> list[object
 def _scalar(kind: str, text: str, line: int, key: KeyPath) -> object:
     match kind:
         case "str" | "timestamp":
-            return text
+            return _text(text, line, key)
         case "null":
             raise YamlError(line, "has no value; give one or remove the key", key)
         case "bool":
@@ -145,11 +147,18 @@ def _scalar(kind: str, text: str, line: int, key: KeyPath) -> object:
             raise YamlError(line, f"tags are not accepted: {kind[:40]!r}", key)
 
 
+def _text(text: str, line: int, key: KeyPath) -> str:
+    # An escape such as "\\ud800" makes text that cannot be written anywhere.
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise YamlError(line, "holds half of a surrogate pair", key)
+    return text
+
+
 def _number(kind: str, text: str, line: int, key: KeyPath) -> int | float:
     plain = text.replace("_", "").lower()
-    try:
+    with suppress(ValueError):
         if kind == "float":
             return float(plain)
-        return int(plain, _INTEGER_BASES.get(plain.lstrip("+-")[:2], 10))
-    except ValueError:
-        raise YamlError(line, f"is not a number that is accepted: {text[:40]!r}", key) from None
+        if len(plain) <= _MAX_INTEGER_LENGTH:
+            return int(plain, _INTEGER_BASES.get(plain.lstrip("+-")[:2], 10))
+    raise YamlError(line, f"is not a number that is accepted: {text[:40]!r}", key)

@@ -120,8 +120,8 @@ def read_status(paths: BottlePaths) -> RuntimeStatus | None:
 
 
 def _status(value: object) -> RuntimeStatus:
-    report = cast("dict[str, object]", value)
-    services = cast("dict[str, dict[str, object]]", report.get("services") or {})
+    report = _mapping(value)
+    services = _mapping(report.get("services", {}))
     return RuntimeStatus(
         supervisor_pid=_number(report["supervisor_pid"]),
         supervisor_start=_number(report["supervisor_start"]),
@@ -132,8 +132,17 @@ def _status(value: object) -> RuntimeStatus:
     )
 
 
-def _service(item: dict[str, object]) -> ServiceStatus:
-    return ServiceStatus(_optional_number(item.get("pid")), _number(item["restarts"]), str(item["state"]))
+def _service(item: object) -> ServiceStatus:
+    service = _mapping(item)
+    return ServiceStatus(
+        _optional_number(service.get("pid")), _number(service["restarts"]), str(service["state"])
+    )
+
+
+def _mapping(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError("not a mapping")
+    return cast("dict[str, object]", value)
 
 
 def _number(value: object) -> int:
