@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import IO, TYPE_CHECKING
 
 from sidecars.audit import AuditLog
-from sidecars.git_gate.gitcmd import read_all
+from sidecars.git_gate.children import read_all
 from sidecars.git_gate.hooks import FD_VARIABLE, Conversation
 from sidecars.git_gate.mirror import Mirror
 from sidecars.git_gate.receive import PushJudge
@@ -136,7 +136,7 @@ class Repository:
 
 
 class PushOutput:
-    """What receive-pack prints. It is held back until the hook has asked: nothing is believed that was not checked."""
+    """What receive-pack prints, held back until the hook has asked: what was not checked is not believed."""
 
     def __init__(self, response: Response) -> None:
         self._response = response

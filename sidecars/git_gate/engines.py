@@ -1,48 +1,82 @@
-"""The scanners of the gate: the built-in engine always, and the gitleaks program where the operator has it."""
+"""The scanners of the gate: the built-in engine always, and gitleaks besides where it is installed."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
+from sidecars.git_gate.gitleaks import GitleaksScanner
+from sidecars.git_gate.refusal import Refused
 from sidecars.git_gate.scanning import Finding, Scanner
+from sidecars.scan.budget import Budget, Limits, UnreadableError
+from sidecars.scan.engine import Engine
+from sidecars.scan.exact import SecretNeedles
+from sidecars.scan.gitleaks import find_binary
+from sidecars.scan.inspect import Inspector
+from sidecars.scan.library import push_engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sidecars.git_gate.objects import NewObject
     from sidecars.git_gate.spec import GitGateSpec
-    from sidecars.scan.engine import Engine
+
+_OBJECT_S = 30.0
+_UNREADABLE = "leave encrypted and oversized archives out of the push"
 
 
 class BuiltinScanner:
-    """Scans with the engine that pipelock uses too."""
+    """Looks for known formats and for the bottle's own secrets, through encodings and archives.
+
+    Paths are the pusher's choice, so no path makes a file exempt; a rule may only ask for one.
+    """
 
     def __init__(self, engine: Engine, needles: tuple[str, ...]) -> None:
-        self._engine = engine
-        self._needles = [needle.encode() for needle in needles]
+        self._inspector = Inspector(engine, SecretNeedles(needles))
+        self._of_paths = Engine([rule for rule in engine.rules if rule.path is not None])
 
     async def scan(self, batch: Sequence[NewObject], *, deadline: float) -> list[Finding]:
-        """Return what was found, in the order of ``batch``."""
+        """Return what was found, in order; raises :class:`Refused` for what cannot be read."""
         return await asyncio.to_thread(self._scan, batch, deadline)
 
     def _scan(self, batch: Sequence[NewObject], deadline: float) -> list[Finding]:
-        return [
-            Finding(match.rule, item)
-            for item in batch
-            for match in self._engine.scan(item.data, path=item.path, deadline=deadline)
-        ]
+        return [Finding(rule, item) for item in batch for rule in self._rules(item, deadline)]
+
+    def _rules(self, item: NewObject, deadline: float) -> list[str]:
+        seconds = min(_OBJECT_S, max(0.0, deadline - time.monotonic()))
+        try:
+            found = self._inspector.rules(item.data, budget=Budget(Limits(max_seconds=seconds)))
+        except UnreadableError as error:
+            message = f"{item.where()} cannot be scanned: {error.reason}"
+            raise Refused("unreadable", message, hint=_UNREADABLE) from error
+        by_path = self._of_paths.scan(item.data, path=item.path, deadline=deadline) if item.path else []
+        return [*found, *(match.rule for match in by_path)]
+
+
+class BothScanner:
+    """Asks several scanners and believes every finding."""
+
+    def __init__(self, scanners: Sequence[Scanner]) -> None:
+        self._scanners = scanners
+
+    async def scan(self, batch: Sequence[NewObject], *, deadline: float) -> list[Finding]:
+        """Return the findings of the first scanner that has some."""
+        for scanner in self._scanners:
+            if found := await scanner.scan(batch, deadline=deadline):
+                return found
+        return []
 
 
 def make_scanner(spec: GitGateSpec) -> Scanner:
     """Return the scanner for a gate's pushes."""
-    from sidecars.scan.library import push_engine
-
-    return BuiltinScanner(push_engine(), spec.needles)
+    builtin = BuiltinScanner(push_engine(), spec.needles)
+    binary = find_binary()
+    if binary is None:
+        return builtin
+    return BothScanner([builtin, GitleaksScanner(binary, spec.cache_dir / "gitleaks")])
 
 
 def preload_engine() -> None:
-    """Compile the rules."""
-    from sidecars.scan.library import push_engine
-
+    """Compile the rules, before a fork."""
     push_engine().preload()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecars.git_gate import relay
-from sidecars.git_gate.gitcmd import read_all
+from sidecars.git_gate.children import read_all
 from sidecars.git_gate.refusal import Refused, printable
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ def install_hook(hooks: Path) -> None:
 
 @dataclass(frozen=True)
 class Question:
-    """What git asks before it accepts a push: the updates, and the directory of the new objects (empty: none)."""
+    """What git asks before it accepts a push. ``quarantine`` holds the new objects; empty: there are none."""
 
     quarantine: str
     updates: list[bytes]
 
 
 class Conversation:
-    """The gate's end of one hook's socket; the other end is inherited by ``git receive-pack`` and its hook."""
+    """The gate's end of one hook's socket; ``git receive-pack`` and its hook inherit the other end."""
 
     def __init__(self) -> None:
         self._ours, self._theirs = socket.socketpair()
@@ -53,7 +53,7 @@ class Conversation:
         return self._theirs.fileno()
 
     async def hear(self) -> Question | None:
-        """Return the question once git asks it; None when git ended without asking. Call after the child started."""
+        """Return the question, or None when git ended without asking. To be called after git has started."""
         self._theirs.close()
         reader, self._writer = await asyncio.open_connection(sock=self._ours)
         text = await read_all(reader, _MAX_QUESTION)

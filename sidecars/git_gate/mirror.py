@@ -6,7 +6,6 @@ import asyncio
 import re
 import shutil
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecars.git_gate.explain import upstream_failure
@@ -15,6 +14,8 @@ from sidecars.git_gate.refusal import Refused
 from sidecars.git_gate.sshcmd import known_hosts_line, ssh_environment
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sidecars.git_gate.remotes import GitRemote
     from sidecars.git_gate.spec import GitGateSpec
 
@@ -57,7 +58,7 @@ class Mirror:
         _remove_leftovers(path)
 
     async def refresh(self) -> None:
-        """Follow upstream; raises :class:`Refused` when it cannot be reached. Waiting callers share one refresh."""
+        """Follow upstream, or raise :class:`Refused`. Callers that wait for one another share a refresh."""
         asked = time.monotonic()
         async with self.lock:
             if self._refreshed_since <= asked:
@@ -97,7 +98,8 @@ class Mirror:
 
 
 def _parse_listing(text: str) -> tuple[str, dict[str, str]]:
-    head, refs = "", {}
+    head = ""
+    refs: dict[str, str] = {}
     for line in text.splitlines():
         if match := _BRANCH.fullmatch(line):
             head = match[1]

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidecars.git_gate.gitcmd import feed
+from sidecars.git_gate.children import feed
 from sidecars.git_gate.refusal import Refused, printable
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ async def _read_object(stdout: asyncio.StreamReader, oid: bytes, limit: int) -> 
         raise Refused("scanner-failed", f"object {printable(oid[:_SHORT])} cannot be read")
     size = int(fields[2])
     if size > limit:
-        raise Refused("too-large", f"object {printable(oid[:_SHORT])} has {size} bytes, {limit} can be scanned",
+        shown = printable(oid[:_SHORT])
+        raise Refused("too-large", f"object {shown} has {size} bytes, {limit} can be scanned",
                       hint="leave large files out of the push")  # fmt: skip
     data = await stdout.readexactly(size + 1)
     return fields[1].decode(), data[:-1]

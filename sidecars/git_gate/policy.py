@@ -58,7 +58,7 @@ def _parse_update(line: bytes) -> RefUpdate:
 
 
 def check_update(update: RefUpdate, remote: GitRemote) -> None:
-    """Raise :class:`Refused` unless the name and kind of the update are allowed; history is checked elsewhere."""
+    """Raise :class:`Refused` unless the name and the kind of the update are allowed."""
     _check_name(update.ref)
     if update.ref.startswith(_HEADS):
         _check_branch(update.ref.removeprefix(_HEADS), remote)
@@ -74,8 +74,7 @@ def check_update(update: RefUpdate, remote: GitRemote) -> None:
 
 
 def check_history(update: RefUpdate, remote: GitRemote, *, current: str, fast_forward: bool) -> None:
-    """Raise :class:`Refused` unless the update starts from upstream's ``current`` value and keeps its
-    history.
+    """Raise :class:`Refused` unless the update starts from upstream's ``current`` value and loses no history.
 
     ``current`` is empty when upstream has no such ref.
     """

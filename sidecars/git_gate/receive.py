@@ -32,7 +32,7 @@ class PushJudge:
         self.asked = False
 
     async def answer(self, conversation: Conversation) -> None:
-        """Hear git's question, decide, answer and end the conversation; the caller holds the mirror's lock."""
+        """Hear git's question, decide and answer, ending the conversation. The caller holds the lock."""
         try:
             await self._answer(conversation)
         finally:

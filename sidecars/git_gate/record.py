@@ -23,15 +23,15 @@ class Recorder:
         self._remote = remote
 
     def fetched(self) -> None:
-        """Record that refs are served; raises :class:`Refused` when that cannot be recorded."""
+        """Record that refs are served; raises :class:`Refused` when that is impossible."""
         self._demand("fetch", "served", [""])
 
     def may_push(self, updates: Sequence[RefUpdate]) -> None:
-        """Record that the push passed every check of the gate; raises :class:`Refused` when that cannot be recorded."""
+        """Record that the push passed the gate's checks; raises :class:`Refused` when that is impossible."""
         self._demand("push", "checked", [update.ref for update in updates])
 
     def pushed(self, updates: Sequence[RefUpdate]) -> None:
-        """Record that upstream confirmed. It did, so a line that cannot be written now is only kept for later."""
+        """Record that upstream confirmed; a line that cannot be written now is kept for later."""
         with contextlib.suppress(AuditUnavailable):
             self._write("allow", "push", "pushed", [update.ref for update in updates])
 
@@ -60,8 +60,9 @@ class Recorder:
         for ref in refs:
             # The log cuts a path at '#', which a branch's name may hold.
             shown = printable(ref).replace("#", "%23").replace("?", "%3F")
+            place = f"{self._remote.name}:{shown}" if ref else self._remote.name
             entry = AuditEntry(
                 sidecar="git-gate", decision=decision, reason=reason, method=method, host=self._remote.host,
-                port=self._remote.port, path=f"{self._remote.name}:{shown}" if ref else self._remote.name, rule=rule,
+                port=self._remote.port, path=place, rule=rule,
             )  # fmt: skip
             self._log.record(entry)

@@ -16,7 +16,7 @@ Reason = Literal[
     "stale",
     "tag-not-allowed",
     "too-large",
-    "unknown-remote",
+    "unreadable",
     "upstream",
 ]
 _SHOWN = 1000
@@ -39,7 +39,7 @@ class Refused(Exception):  # noqa: N818 - a decision, not an error
 
 
 def printable(text: str | bytes) -> str:
-    """Return ``text`` as one short line that cannot move a terminal's cursor, hide or reorder what is shown."""
+    """Return ``text`` as one short line that cannot move a terminal's cursor or reorder what is shown."""
     decoded = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     shown = "".join(character if character.isprintable() else "?" for character in decoded)
     return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."

@@ -8,7 +8,7 @@ import re
 import stat
 from fnmatch import fnmatchcase
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -109,7 +109,7 @@ class GitRemote(BaseModel):
 
     @property
     def path(self) -> str:
-        """The repository on the upstream server; without a leading slash it is relative to the home directory."""
+        """The repository on the upstream server, relative to the home directory without a leading slash."""
         return self.target.path
 
     @property

@@ -1,12 +1,13 @@
-"""Answers of the gate: chunked, one a connection, and never waiting for ever for a client that does not read."""
+"""Answers of the gate: chunked, one a connection, never waiting for ever for a client that does not read."""
 
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from http import HTTPStatus
+
     from sidecars.git_gate.refusal import Refused
 
 _NO_CACHE = "Cache-Control: no-cache, max-age=0, must-revalidate\r\nPragma: no-cache\r\n"
@@ -43,7 +44,7 @@ class Response:
             await self._write(b"%x\r\n%b\r\n" % (len(data), data))
 
     async def finish(self) -> None:
-        """Mark the body as complete. A connection that closes without this is seen as broken by the client."""
+        """Mark the body as complete: without this the client sees a broken answer."""
         await self._write(b"0\r\n\r\n")
 
     async def whole(self, status: HTTPStatus, content_type: str, body: bytes) -> None:

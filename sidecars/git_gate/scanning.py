@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from sidecars.git_gate.policy import RefUpdate
     from sidecars.git_gate.spec import Limits
 
-_BATCH_BYTES = 1024 * 1024
-_BATCH_OBJECTS = 500
+_BATCH_BYTES = 4 * 1024 * 1024
+_BATCH_OBJECTS = 2000
 _ROTATE = "remove it from every commit of the push (git rebase), and treat a real secret as exposed"
 
 
@@ -33,7 +34,7 @@ class Scanner(Protocol):
     """Searches batches of objects for secrets."""
 
     async def scan(self, batch: Sequence[NewObject], *, deadline: float) -> list[Finding]:
-        """Return what was found. ``deadline`` is of ``time.monotonic``. Raises on any doubt about the result."""
+        """Return what was found; ``deadline`` is a ``time.monotonic`` moment. Raises on any doubt."""
         ...
 
 
@@ -58,7 +59,7 @@ async def scan_push(scanner: Scanner, git: Git, updates: Sequence[RefUpdate], li
 async def _findings(
     scanner: Scanner, git: Git, updates: Sequence[RefUpdate], limits: Limits
 ) -> list[Finding]:
-    deadline = asyncio.get_running_loop().time() + limits.scan_s
+    deadline = time.monotonic() + limits.scan_s
     names = "\n".join(update.ref for update in updates).encode()
     found = await scanner.scan([NewObject("ref name", "", "", names)], deadline=deadline)
     tips = [update.new for update in updates if not update.deletes]

@@ -1,21 +1,20 @@
-"""The gate as a service: takes connections on sockets it is given, one request each, until it is cancelled."""
+"""The gate as a service: one request a connection, on sockets it is given, until it is cancelled."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from sidecars.git_gate.endpoints import Endpoints
-from sidecars.git_gate.engines import make_scanner
 from sidecars.git_gate.hooks import install_hook
 from sidecars.git_gate.response import ClientGoneError, Response
 from sidecars.git_gate.wire import HEAD_LIMIT, BadRequest, read_request
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Sequence
 
     from sidecars.git_gate.spec import GitGateSpec, Limits
@@ -34,6 +33,8 @@ async def serve(
     ``on_ready`` is called once requests are taken. Raises ``OSError`` when the private directory cannot be
     used. The sockets stay the caller's to close.
     """
+    from sidecars.git_gate.engines import make_scanner
+
     spec.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     spec.cache_dir.chmod(0o700)
     hooks = spec.cache_dir / "hooks"
@@ -78,16 +79,17 @@ class Front:
             await _linger(reader, writer)
         except (ClientGoneError, OSError, asyncio.IncompleteReadError):
             _log.info("a connection ended early")
-        except Exception:
+        except Exception:  # noqa: BLE001 - one request must not end the service
             # The client sees a broken answer, which git never takes for a success.
             _log.exception("a request failed")
         finally:
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, response: Response) -> None:
+        if len(self._tasks) > self._limits.connections:
+            await response.whole(HTTPStatus.SERVICE_UNAVAILABLE, _PLAIN, b"too many connections\n")
+            return
         try:
-            if len(self._tasks) > self._limits.connections:
-                raise BadRequest(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
             async with asyncio.timeout(self._limits.request_s):
                 request = await read_request(reader)
         except TimeoutError:

@@ -18,7 +18,7 @@ _FORMS = "ssh://user@host:port/path or user@host:path"
 
 @dataclass(frozen=True)
 class UpstreamUrl:
-    """Where a remote lives. ``path`` without a leading slash is relative to the user's home directory there."""
+    """Where a remote lives. ``path`` without a leading slash is relative to the home directory there."""
 
     user: str
     host: str

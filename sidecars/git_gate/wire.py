@@ -20,6 +20,7 @@ _REQUEST_LINE = re.compile(rb"(GET|POST|HEAD) (/[\x21-\x7e]*) HTTP/1\.1")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\x80-\xff\t]*?)[ \t]*")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\x20-\x7e]*)?\r\n")
 _GZIP = 31
+_DROPPED = 4
 
 
 class BadRequest(Exception):  # noqa: N818 - it carries an answer
@@ -140,23 +141,28 @@ async def spool_body(
     At most ``keep`` bytes are kept; up to four times as many are read and dropped, so that git can say by
     itself that a pack is too large. More, or ``stalled_s`` seconds without a byte, raise :class:`BadRequest`.
     """
-    inflater = Inflater(request.headers.get("content-encoding", "").lower())
     spool: IO[bytes] = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - handed to the caller
-    seen = 0
     try:
-        body = _raw_body(reader, request.length)
-        while (piece := await _next(body, stalled_s)) is not None:
-            plain = inflater.feed(piece)
-            spool.write(plain[: max(0, keep - seen)])
-            seen += len(plain)
-            if seen > 4 * keep:
-                raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the request is too large")
-        inflater.finish()
-        spool.seek(0)
+        await _fill(spool, _raw_body(reader, request.length), request, keep, stalled_s)
     except BaseException:
         spool.close()
         raise
     return spool
+
+
+async def _fill(
+    spool: IO[bytes], body: AsyncGenerator[bytes], request: Request, keep: int, stalled_s: float
+) -> None:
+    inflater = Inflater(request.headers.get("content-encoding", "").lower())
+    seen = 0
+    while (piece := await _next(body, stalled_s)) is not None:
+        plain = inflater.feed(piece)
+        spool.write(plain[: max(0, keep - seen)])
+        seen += len(plain)
+        if seen > _DROPPED * keep:
+            raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the request is too large")
+    inflater.finish()
+    spool.seek(0)
 
 
 async def _next(body: AsyncGenerator[bytes], stalled_s: float) -> bytes | None:

@@ -208,7 +208,7 @@ class World:
     upstream: Path
     remote: GitRemote
     gates: list[Gate] = field(default_factory=list[Gate])
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     needles: tuple[str, ...] = ()
 
     def gate(self, **changes: object) -> Gate:
