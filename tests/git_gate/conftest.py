@@ -20,6 +20,8 @@ from sidecars.git_gate.remotes import GitRemote
 from sidecars.git_gate.service import serve
 from sidecars.git_gate.spec import GitGateSpec, Limits
 
+from .fakes import needle
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
@@ -251,22 +253,38 @@ class World:
         script.chmod(0o755)
 
 
-@pytest.fixture
-def world(sshd: Sshd, tmp_path: Path) -> Generator[World]:
-    upstream = tmp_path / "upstream" / "repo.git"
+def _make_world(sshd: Sshd, directory: Path) -> World:
+    upstream = directory / "upstream" / "repo.git"
     upstream.mkdir(parents=True)
-    git(tmp_path, "init", "--quiet", "--bare", str(upstream))
-    seed = tmp_path / "seed"
-    git(tmp_path, "init", "--quiet", str(seed))
+    git(directory, "init", "--quiet", "--bare", str(upstream))
+    seed = directory / "seed"
+    git(directory, "init", "--quiet", str(seed))
     remote = GitRemote(
         name="origin",
         upstream=f"ssh://{_user()}@127.0.0.1:{sshd.port}{upstream}",
         identity_file=sshd.identity,
         known_host_key=sshd.host_key,
     )
-    made = World(sshd, tmp_path, upstream, remote)
+    made = World(sshd, directory, upstream, remote)
     made.commit(seed, "README", "hello\n", "start")
     git(seed, "push", "--quiet", str(upstream), "main")
+    return made
+
+
+@pytest.fixture
+def world(sshd: Sshd, tmp_path: Path) -> Generator[World]:
+    made = _make_world(sshd, tmp_path)
+    yield made
+    for gate in made.gates:
+        gate.stop()
+
+
+@pytest.fixture(scope="module")
+def shared(sshd: Sshd, tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
+    """A world for tests that leave upstream as it is, with one gate and one clone, ``work``."""
+    made = _make_world(sshd, tmp_path_factory.mktemp("shared"))
+    made.needles = (needle(),)
+    made.clone(made.gate())
     yield made
     for gate in made.gates:
         gate.stop()

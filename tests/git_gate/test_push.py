@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -95,32 +95,37 @@ def test_large_histories_are_sent_in_chunks(world: World) -> None:
     assert world.upstream_ref("refs/heads/big") == new
 
 
-def push(world: World, *refspecs: str, **changes: Any) -> subprocess.CompletedProcess[str]:
-    work = world.clone(world.gate(**changes))
-    world.commit(work)
-    return git(work, "push", "origin", *refspecs, check=False)
-
-
 @pytest.mark.parametrize(
-    ("refspec", "changes", "reason"),
+    ("refspec", "reason"),
     [
-        pytest.param("HEAD:main", {"branches": ("bottlemux/*",)}, "ref-not-allowed", id="branch"),
-        pytest.param(":main", {}, "delete-not-allowed", id="delete"),
-        pytest.param("HEAD:refs/tags/v1", {}, "tag-not-allowed", id="tag"),
-        pytest.param("HEAD:refs/foo", {}, "ref-not-allowed", id="odd-namespace"),
-        pytest.param("HEAD:refs/replace/" + "a" * 40, {}, "ref-not-allowed", id="replace"),
-        pytest.param("HEAD:refs/heads/--upload-pack=x", {}, "ref-not-allowed", id="option"),
-        pytest.param("HEAD:refs/heads/a;touch${IFS}x", {}, "ref-not-allowed", id="shell"),
+        pytest.param(":main", "delete-not-allowed", id="delete"),
+        pytest.param("HEAD:refs/tags/v1", "tag-not-allowed", id="tag"),
+        pytest.param("HEAD:refs/foo", "ref-not-allowed", id="odd-namespace"),
+        pytest.param("HEAD:refs/replace/" + "a" * 40, "ref-not-allowed", id="replace"),
+        pytest.param("HEAD:refs/heads/--upload-pack=x", "ref-not-allowed", id="option"),
+        pytest.param("HEAD:refs/heads/a;touch${IFS}x", "ref-not-allowed", id="shell"),
     ],
 )
-def test_refused_refs(world: World, refspec: str, changes: dict[str, Any], reason: str) -> None:
-    before = git(world.upstream, "for-each-ref").stdout
-    done = push(world, refspec, **changes)
+def test_refused_refs(shared: World, refspec: str, reason: str) -> None:
+    work = shared.tmp / "work"
+    shared.commit(work)
+    before = git(shared.upstream, "for-each-ref").stdout
+    done = git(work, "push", "origin", refspec, check=False)
     assert done.returncode != 0
     assert f"remote: git-gate: refused ({reason})" in done.stderr
     assert "remote: git-gate: hint: " in done.stderr
-    assert ("block", reason) in reasons(world)
-    assert git(world.upstream, "for-each-ref").stdout == before == world.gates[0].mirror_refs()
+    assert reasons(shared)[-1] == ("block", reason)
+    assert git(shared.upstream, "for-each-ref").stdout == before == shared.gates[0].mirror_refs()
+
+
+def test_only_branches_of_the_manifest(world: World) -> None:
+    work = world.clone(world.gate(branches=("bottlemux/*",)))
+    new = world.commit(work)
+    done = git(work, "push", "origin", "HEAD:main", check=False)
+    assert "remote: git-gate: hint: allowed branches: bottlemux/*" in done.stderr
+    git(work, "push", "origin", "HEAD:bottlemux/fix")
+    assert world.upstream_ref("refs/heads/bottlemux/fix") == new
+    assert world.upstream_ref("refs/heads/main") != new
 
 
 def test_history_is_not_rewritten(world: World) -> None:
@@ -147,7 +152,9 @@ def test_permissions_open_what_they_name(world: World) -> None:
 
 
 def test_one_refused_ref_refuses_all(world: World) -> None:
-    done = push(world, "HEAD:refs/heads/fine", "HEAD:refs/foo")
+    work = world.clone(world.gate())
+    world.commit(work)
+    done = git(work, "push", "origin", "HEAD:refs/heads/fine", "HEAD:refs/foo", check=False)
     assert done.returncode != 0
     assert not world.upstream_ref("refs/heads/fine")
 
