@@ -58,7 +58,8 @@ class PipelockScanner:
         """Scan the request line and the header fields, names included."""
         fields = [(_raw(name), _raw(value)) for name, value in headers]
         lines = b"\n".join(name + b": " + value for name, value in fields)
-        return self._scan("url", _raw(f"{method} {url}"), query_values(url)) or self._scan(
+        line = _raw(f"{method} {url}")
+        return self._scan("url", line, query_values(line)) or self._scan(
             "header", lines, [value for _, value in fields]
         )
 
@@ -99,4 +100,7 @@ def _unreadable(where: str, error: UnreadableError) -> Finding:
 
 
 def _raw(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")

@@ -49,7 +49,8 @@ def spelt_forms(value: bytes) -> set[bytes]:
     forms = [value, *base64_cores(value), *base32_cores(value), value.hex().encode()]
     forms += [codecs.encode(value.decode("latin-1"), "rot13").encode("latin-1")]
     forms += [
-        _each(value, pattern) for pattern in ("{}", "x{:02x}", "u{:04x}", "u00{:02x}", "{:08b}", "{:03o}")
+        _each(value, pattern)
+        for pattern in ("{}", "x{:02x}", "0x{:02x}", "u{:04x}", "u00{:02x}", "{:08b}", "{:03o}")
     ]
     squashed = {squash(form) for form in forms}
     return squashed | {form[::-1] for form in squashed}
