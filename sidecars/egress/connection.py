@@ -14,7 +14,7 @@ from mitmproxy.proxy import commands, events, server_hooks
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 
-from sidecars.egress import responses, upstream
+from sidecars.egress import names, responses, upstream
 from sidecars.egress.answers import Failure, Refusal
 from sidecars.egress.layers import Front
 from sidecars.egress.session import Session
@@ -79,14 +79,13 @@ class AgentConnection(ConnectionHandler):
         loop = asyncio.get_running_loop()
         self._head_timer: asyncio.TimerHandle | None = loop.call_later(FIRST_HEAD_TIMEOUT_S, self.abort)
         self._close_timer: asyncio.TimerHandle | None = None
-        self._policy = runtime.policy
+        self._dialling: tuple[object, ...] | None = None
 
     # -- for the layers ----------------------------------------------------------------------------------------
 
     def head_complete(self) -> None:
-        """Stop the clock that runs until the first head."""
-        if self.session.tunnel is None or self.session.exchange is None:
-            self._stop(self._head_timer)
+        """Stop the clock that runs until the first request's head."""
+        self._stop(self._head_timer)
 
     def linger(self) -> None:
         """Let the last answer arrive, then close."""
@@ -98,6 +97,16 @@ class AgentConnection(ConnectionHandler):
         io = self.transports.get(self.client)
         if io is not None and io.handler is not None:
             io.handler.cancel("closed by egress")
+
+    def policy_changed(self) -> None:
+        """End a transfer that is under way to a host that has no route any more."""
+        exchange = self.session.exchange
+        if exchange is None or exchange.recorded:
+            return
+        routes = self._runtime.policy.candidates(exchange.host)
+        if not any(route.port == exchange.port for route in routes):
+            exchange.problem = Refusal("host-not-allowed", "the route was taken away", "routes-changed")
+            self.abort()
 
     @staticmethod
     def _stop(timer: asyncio.TimerHandle | None) -> None:
@@ -113,6 +122,9 @@ class AgentConnection(ConnectionHandler):
         finally:
             self._stop(self._head_timer)
             self._stop(self._close_timer)
+            for io in self.transports.values():
+                if io.handler is not None:
+                    io.handler.cancel("the connection ends")
             self.session.finish()
 
     def log(self, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
@@ -132,6 +144,8 @@ class AgentConnection(ConnectionHandler):
                     if done is not None:
                         pending.append(done)
             self._flush()
+        except responses.DecodeError:
+            self.abort()
         except Exception as error:  # noqa: BLE001 - a crash must not leave a connection open
             logger.error("a connection is closed after %s in the proxy", type(error).__name__)
             logger.debug("details", exc_info=error)
@@ -213,13 +227,9 @@ class AgentConnection(ConnectionHandler):
     async def open_connection(self, command: commands.OpenConnection) -> None:
         """Connect to the upstream of the current exchange and serve that side until it ends."""
         server = command.connection
-        timer = asyncio.get_running_loop().call_later(
-            upstream.CONNECT_TIMEOUT_S + UPSTREAM_TLS_TIMEOUT_S, self._upstream_timeout, server
-        )
         try:
             reader, writer = await self._dial(server)
         except (OSError, upstream.AddressRefused) as error:
-            timer.cancel()
             self._note_failure(error)
             self.transports.pop(server, None)
             await self._resume(events.OpenConnectionCompleted(command, "connection failed"))
@@ -231,6 +241,8 @@ class AgentConnection(ConnectionHandler):
         self.transports[server] = ConnectionIO(asyncio.current_task(), reader, writer)
         if not server.tls:
             self._client_may_send.set()
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(UPSTREAM_TLS_TIMEOUT_S, self._upstream_timeout, server)
         await self.server_event(events.OpenConnectionCompleted(command, None))
         try:
             await self.handle_connection(server)
@@ -297,9 +309,10 @@ class AgentConnection(ConnectionHandler):
         self.session.sni = data.client_hello.sni
 
     def on_tls_start_client(self, data: tls.TlsData) -> None:
-        """Answer the handshake as the host of CONNECT."""
+        """Answer the handshake under the name that was asked for; another than CONNECT's gets refusals only."""
         assert self.session.tunnel is not None  # noqa: S101 - no TLS without a tunnel
-        data.ssl_conn = self._runtime.tls.accept(self.session.tunnel[0])
+        asked = names.canonical_host(self.session.sni or "")
+        data.ssl_conn = self._runtime.tls.accept(asked or self.session.tunnel[0])
 
     def on_tls_failed_client(self, _data: tls.TlsData) -> None:
         """Record a handshake that the agent broke off."""
@@ -333,10 +346,19 @@ class AgentConnection(ConnectionHandler):
         """Release a request whose body is not to be judged, so that it streams."""
         exchange = self.session.exchange
         assert exchange is not None  # noqa: S101 - flows begin with an admitted head
+        self._part_from_other_upstreams(exchange.route.dialling)
         if exchange.buffered or exchange.head.length == 0:
             return None
         flow.request.stream = True
         return self._release(flow)
+
+    def _part_from_other_upstreams(self, dialling: tuple[object, ...]) -> None:
+        """Close a kept connection that was made for a route which goes elsewhere or trusts others."""
+        if self._dialling is not None and self._dialling != dialling:
+            for connection in list(self.transports):
+                if connection is not self.client:
+                    self.close_connection(connection)
+        self._dialling = dialling
 
     def on_request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Judge a whole body, then release the request."""
@@ -390,8 +412,7 @@ class AgentConnection(ConnectionHandler):
         exchange = self.session.exchange
         if exchange is None or flow.response is None:
             return
-        close = exchange.head.wants_close or self._policy is not self._runtime.policy
-        failure = responses.prepare(exchange, flow.response, close=close)
+        failure = responses.prepare(exchange, flow.response)
         if failure is not None:
             exchange.problem = failure
             _kill(flow)
@@ -402,11 +423,16 @@ class AgentConnection(ConnectionHandler):
         if exchange is not None and not (exchange.websocket and exchange.status == 101):
             self.session.finish()
 
-    def on_error(self, _flow: http.HTTPFlow) -> None:
+    def on_error(self, flow: http.HTTPFlow) -> None:
         """Record an exchange that did not finish."""
         exchange = self.session.exchange
-        if exchange is not None and exchange.problem is None and not exchange.answered:
-            exchange.problem = Failure("the connection to the upstream failed")
+        if exchange is not None and exchange.problem is None:
+            gone = flow.error is not None and flow.error.msg == "Client disconnected."
+            exchange.problem = Failure("the connection failed", "client-gone" if gone else "upstream")
+        self.session.finish()
+
+    def on_websocket_end(self, _flow: http.HTTPFlow) -> None:
+        """Record a WebSocket with all it carried."""
         self.session.finish()
 
     def on_websocket_message(self, flow: http.HTTPFlow) -> None:

@@ -86,7 +86,6 @@ class Front(layer.Layer):
             yield from self._become(_http_layer(self.context, HTTPMode.regular, self._owner))
 
     def _open_tunnel(self, length: int) -> Commands:
-        self._owner.head_complete()
         refusal = self._owner.session.admit_connect(bytes(self._buffer[:length]))
         del self._buffer[:length]
         if refusal is not None:
@@ -217,13 +216,15 @@ class StrictServer(Http1Server):
 
     def send(self, event: HttpEvent) -> Commands:
         """Send a part of the response; a failure before its first byte becomes an answer that explains it."""
+        if self.state == self.discard:
+            return
         if not isinstance(event, ResponseProtocolError):
             yield from super().send(event)
             return
         answer = self._session.problem_answer()
-        if self.response is None and answer is not None and self.state != self.discard:
+        if self.response is None and answer is not None:
             yield from self._answer(answer)
-        elif self.state != self.discard:
+        else:
             yield commands.CloseConnection(self.conn)
 
     def _abort(self, refusal: Refusal) -> Commands:

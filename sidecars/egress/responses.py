@@ -21,7 +21,7 @@ _DROPPED = ("x-bottlemux-block", "x-bottlemux-error", "alt-svc", "proxy-authenti
 type Stream = Callable[[bytes], list[bytes]]
 
 
-def prepare(exchange: Exchange, response: http.Response, *, close: bool) -> Failure | None:
+def prepare(exchange: Exchange, response: http.Response) -> Failure | None:
     """Make ``response`` ready to be streamed to the agent, or return why it cannot be."""
     exchange.status = response.status_code
     if response.status_code == 101 and not exchange.websocket:
@@ -35,7 +35,7 @@ def prepare(exchange: Exchange, response: http.Response, *, close: bool) -> Fail
         failure = _prepare_scrubbed(exchange, response, exchange.scrubber)
         if failure is not None:
             return failure
-    if close and not exchange.websocket:
+    if exchange.head.wants_close and response.status_code != 101:
         response.headers["connection"] = "close"
     exchange.answered = True
     return None
@@ -82,11 +82,19 @@ def _scrubbing(exchange: Exchange, scrubber: Scrubber, inflater: Inflater | None
         elif inflater is None:
             parts = [scrubber.feed(data)]
         else:
-            parts = [scrubber.feed(part) for part in inflater.feed(data)]
+            parts = [scrubber.feed(part) for part in _inflate(exchange, inflater, data)]
         # An empty chunk would end a chunked body.
         return [part for part in parts if part]
 
     return pass_on
+
+
+def _inflate(exchange: Exchange, inflater: Inflater, data: bytes) -> list[bytes]:
+    try:
+        return list(inflater.feed(data))
+    except DecodeError as error:
+        exchange.problem = Failure(str(error))
+        raise
 
 
 __all__ = ["DecodeError", "prepare"]

@@ -220,6 +220,11 @@ class Route(BaseModel):
         """Whether private addresses are fine: an explicit upstream implies it."""
         return self.allow_private or self.upstream is not None
 
+    @property
+    def dialling(self) -> tuple[object, ...]:
+        """What decides where a connection goes and whom it trusts: equal for routes that may share one."""
+        return self.upstream, self.upstream_ca, self.allow_private
+
     def public(self) -> dict[str, object]:
         """Return what the agent may know of the route."""
         return {

@@ -19,17 +19,31 @@ class Finding:
     where: str
 
 
+class FindingLike(Protocol):
+    """Anything with the two names of a :class:`Finding`."""
+
+    @property
+    def rule(self) -> str:
+        """The rule that matched."""
+        ...
+
+    @property
+    def where(self) -> str:
+        """The part of the request it matched in."""
+        ...
+
+
 class ContentScanner(Protocol):
     """Looks at what the agent sends, before any credential is added. An exception refuses the request."""
 
-    def scan_head(self, method: str, url: str, headers: Headers) -> Finding | None:
+    def scan_head(self, method: str, url: str, headers: Headers) -> FindingLike | None:
         """Return the first finding in the request's URL and headers."""
         ...
 
-    def scan_body(self, body: bytes, content_type: str, content_encoding: str) -> Finding | None:
+    def scan_body(self, body: bytes, content_type: str, content_encoding: str) -> FindingLike | None:
         """Return the first finding in a whole body; what cannot be read is a finding."""
         ...
 
-    def scan_message(self, data: bytes) -> Finding | None:
+    def scan_message(self, data: bytes) -> FindingLike | None:
         """Return the first finding in one WebSocket message."""
         ...

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sidecars.egress.connection import AgentConnection
     from sidecars.egress.runtime import Runtime
     from sidecars.egress.scan import ContentScanner
     from sidecars.egress.spec import EgressSpec
@@ -74,7 +75,7 @@ class _Acceptor:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], AgentConnection] = {}
         self._was_full = False
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -82,18 +83,18 @@ class _Acceptor:
 
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
-        if len(self._tasks) >= MAX_CONNECTIONS:
+        if len(self._connections) >= MAX_CONNECTIONS:
             self._refuse(writer)
             return
         self._was_full = False
-        self._tasks.add(task)
         _send_at_once(writer)
+        connection = self._connections[task] = AgentConnection(reader, writer, self._runtime)
         try:
-            await AgentConnection(reader, writer, self._runtime).serve()
+            await connection.serve()
         except asyncio.CancelledError:
             pass
         finally:
-            self._tasks.discard(task)
+            del self._connections[task]
             writer.close()
 
     def _refuse(self, writer: asyncio.StreamWriter) -> None:
@@ -104,9 +105,14 @@ class _Acceptor:
             )
         writer.transport.abort()
 
+    def policy_changed(self) -> None:
+        """Tell every connection."""
+        for connection in list(self._connections.values()):
+            connection.policy_changed()
+
     async def close(self) -> None:
         """Cancel every connection and wait for their ends."""
-        tasks = list(self._tasks)
+        tasks = list(self._connections)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -126,7 +132,7 @@ async def _listen(listener: socket.socket, acceptor: _Acceptor) -> asyncio.Serve
     return await asyncio.start_server(acceptor, sock=listener)
 
 
-async def _follow_policy(runtime: Runtime, _acceptor: _Acceptor) -> None:
+async def _follow_policy(runtime: Runtime, acceptor: _Acceptor) -> None:
     while True:
         await asyncio.sleep(RELOAD_INTERVAL_S)
         problem = runtime.live.refresh()
@@ -134,4 +140,5 @@ async def _follow_policy(runtime: Runtime, _acceptor: _Acceptor) -> None:
             with contextlib.suppress(Exception):
                 runtime.warn("routes-file", problem)
         elif problem == "":
+            acceptor.policy_changed()
             logger.info("new routes are in force")
