@@ -6,6 +6,7 @@ known before it exists and a program that ends at once still finds its window ma
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bottlemux.session.commands import as_process
@@ -26,6 +27,7 @@ _SESSION_TARGET = f"={SESSION}:"
 _LAST = f"={SESSION}:{{end}}"
 _PLACEHOLDER = f"={SESSION}:{{start}}"
 _CREATED_FORMAT = "#{window_id} #{window_width} #{window_height} #{pane_id}"
+_CREATED = re.compile(r"(@\d+) (\d+) (\d+) (%\d+)")
 # Shown in a pane whose program ended. The slug is of harmless characters only.
 _DEAD_FORMAT = (
     "[ended: #{{?pane_dead_signal,signal #{{pane_dead_signal}},exit code #{{pane_dead_status}}}}] "
@@ -34,16 +36,29 @@ _DEAD_FORMAT = (
 
 
 def session_commands(size: tuple[int, int], home: str) -> list[Command]:
-    """Return what makes the session, holding only a window that :func:`drop_placeholder` removes.
+    """Return what makes the session with a window that :func:`drop_placeholder` removes, and prints its id.
 
     The history limit holds for panes made after it, and a ``destroy-unattached`` of the user's would end
     the session before a second client could say otherwise.
     """
     width, height = size
     geometry = ["-x", str(width), "-y", str(height)]
+    printed = ["-P", "-F", "#{window_id}"]
     placeholder = ["--", "sleep", "60"]
     return [
-        ["new-session", "-d", "-s", SESSION, *geometry, "-n", "starting", "-c", literal(home), *placeholder],
+        [
+            "new-session",
+            "-d",
+            "-s",
+            SESSION,
+            *geometry,
+            "-n",
+            "starting",
+            "-c",
+            literal(home),
+            *printed,
+            *placeholder,
+        ],
         ["set-option", "-t", _SESSION_TARGET, "destroy-unattached", "off"],
         ["set-option", "-t", _SESSION_TARGET, "history-limit", str(HISTORY_LINES)],
     ]
@@ -79,8 +94,10 @@ def parse_created(lines: Sequence[str]) -> dict[str, tuple[tuple[int, int], list
     """Return by window id its size and its panes' ids, in the order of making."""
     created: dict[str, tuple[tuple[int, int], list[str]]] = {}
     for line in lines:
-        window_id, width, height, pane_id = line.split(" ")
-        created.setdefault(window_id, ((int(width), int(height)), []))[1].append(pane_id)
+        # A hook of the user's may print lines of its own.
+        if found := _CREATED.fullmatch(line):
+            window_id, width, height, pane_id = found.groups()
+            created.setdefault(window_id, ((int(width), int(height)), []))[1].append(pane_id)
     return created
 
 
@@ -91,7 +108,10 @@ def arrange_commands(
     layout = spec.layout
     options = layout.options if layout is not None else {}
     focus = layout.focused_pane if layout is not None else 0
-    commands = [["set-option", "-wq", "-t", window_id, name, value] for name, value in options.items()]
+    commands = [
+        ["set-option", "-wq", "-t", window_id, name, _in_characters(name, value, size)]
+        for name, value in options.items()
+    ]
     if len(pane_ids) > 1:
         commands.append(["select-layout", "-t", window_id, _layout_name(spec, size)])
     commands.append(["select-pane", "-t", pane_ids[focus]])
@@ -101,6 +121,13 @@ def arrange_commands(
 def literal(text: str) -> str:
     """Return ``text`` for an argument in which tmux expands formats: ``#(...)`` would run a program."""
     return text.replace("#", "##")
+
+
+def _in_characters(name: str, value: str, size: tuple[int, int]) -> str:
+    """Return a share of the window as a number of characters: tmux before 3.3 takes no percentage."""
+    if not value.endswith("%"):
+        return value
+    return str(size[0 if name.endswith("width") else 1] * int(value[:-1]) // 100)
 
 
 def _layout_name(spec: WindowSpec, size: tuple[int, int]) -> str:

@@ -87,7 +87,13 @@ def load_layout(path: Path) -> Layout:
 def dump_layout(layout: Layout) -> str:
     """Return ``layout`` as the text of a file that :func:`load_layout` and tmuxp read."""
     stream = io.StringIO()
-    yaml_source.dump(layout.model_dump(mode="json", exclude_defaults=True), stream)
+    document = layout.model_dump(mode="json", exclude_defaults=True)
+    # tmuxp needs the names that we can do without.
+    windows = [
+        {"window_name": window.window_name, **content}
+        for window, content in zip(layout.windows, document["windows"], strict=True)
+    ]
+    yaml_source.dump({"session_name": layout.session_name, "windows": windows}, stream)
     return stream.getvalue()
 
 

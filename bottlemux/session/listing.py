@@ -24,10 +24,12 @@ _FIELDS = (
     "pane_dead",
     "pane_dead_status",
     "pane_dead_signal",
+    "pid",
     "window_activity",
     "window_layout",
     "window_name",
 )
+LIST_SESSIONS_COMMAND = ("list-sessions", "-F", "session\t#{session_name}")
 # -a, not -s: the user may have moved a window to another session.
 LIST_COMMAND = (
     "list-panes",
@@ -45,6 +47,11 @@ class _Row:
     window: WindowInfo
 
 
+def has_session(lines: Iterable[str], name: str) -> bool:
+    """Tell whether :data:`LIST_SESSIONS_COMMAND` printed the session ``name``."""
+    return f"session\t{name}" in lines
+
+
 def parse_windows(lines: Iterable[str]) -> list[WindowInfo]:
     """Group the lines of :data:`LIST_COMMAND` by bottle, in their order, leaving out what makes no sense."""
     groups: dict[str, dict[str, _Row]] = {}
@@ -56,11 +63,31 @@ def parse_windows(lines: Iterable[str]) -> list[WindowInfo]:
     return [_merge(list(rows.values())) for rows in groups.values()]
 
 
-def _parse_row(line: str) -> _Row | None:
+def server_missing_an_exit(lines: Iterable[str]) -> int | None:
+    """Return the server's process id if it lists a dead pane whose exit code it does not know.
+
+    tmux before 3.5 can miss that a child ended; it looks again when it is told of any child.
+    """
+    for line in lines:
+        row = _fields(line)
+        if (
+            row is not None
+            and row["pane_dead"] == "1"
+            and not row["pane_dead_status"] + row["pane_dead_signal"]
+        ):
+            return int(row["pid"])
+    return None
+
+
+def _fields(line: str) -> dict[str, str] | None:
     values = line.split("\t")
-    if len(values) != len(_FIELDS):
+    return dict(zip(_FIELDS, values, strict=True)) if len(values) == len(_FIELDS) else None
+
+
+def _parse_row(line: str) -> _Row | None:
+    row = _fields(line)
+    if row is None:
         return None
-    row: dict[str, str] = dict(zip(_FIELDS, values, strict=True))
     try:
         return _Row(_pane(row), _window(row))
     except ValueError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from typing import TYPE_CHECKING
 
-from bottlemux.errors import BottlemuxError
+from bottlemux.errors import BottlemuxError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +31,11 @@ def send_prompt(
     text on it. Enter is repeated, since programs drop one that comes too soon after a paste.
     :class:`BottlemuxError` if nothing happens.
     """
+    plain = plain_prompt(text)
+    if not plain:
+        raise UsageError("the prompt is empty")
     before = _screen(server, pane_id)
-    _paste(server, pane_id, plain_prompt(text))
+    _paste(server, pane_id, plain)
     pasted = _settled(server, pane_id, before)
     for _ in range(_ENTER_ATTEMPTS):
         server.batch([["send-keys", "-t", pane_id, "Enter"]])
@@ -52,8 +56,13 @@ def plain_prompt(text: str) -> str:
 
 def _paste(server: TmuxServer, pane_id: str, text: str) -> None:
     buffer = f"bottlemux-{secrets.token_hex(4)}"
-    server.feed(["load-buffer", "-b", buffer, "-"], text)
-    server.batch([["paste-buffer", "-p", "-d", "-b", buffer, "-t", pane_id]])
+    load = ["load-buffer", "-b", buffer, "-"]
+    try:
+        server.batch([load, ["paste-buffer", "-p", "-d", "-b", buffer, "-t", pane_id]], stdin=text)
+    except BottlemuxError:
+        with contextlib.suppress(BottlemuxError):
+            server.batch([["delete-buffer", "-b", buffer]])
+        raise
 
 
 def _screen(server: TmuxServer, pane_id: str) -> list[str]:

@@ -28,7 +28,7 @@ MIN_VERSION = "3.2a"
 
 _INSTALL_HINT = "install it with: sudo apt-get install tmux"
 _GONE = re.compile(
-    r"no server running|error connecting to .*(No such file|refused)|lost server|server exited|no sessions",
+    r"no server running|error connecting to .*(No such file|refused)|lost server|server exited",
 )
 _IDENTITY_FORMAT = "#{pid} #{start_time} #{version}"
 
@@ -90,21 +90,20 @@ class TmuxServer:
         """Return the argument list of a client of this server, for ``exec``; ``words`` is one command."""
         return [*self._client(), *to_arguments([words])]
 
-    def batch(self, commands: Sequence[Sequence[str]], *, start: bool = False) -> list[str]:
+    def batch(
+        self, commands: Sequence[Sequence[str]], *, start: bool = False, stdin: str | None = None
+    ) -> list[str]:
         """Run ``commands`` in one client and return the lines they print.
 
         They run without another client's commands between them and stop at the first that fails
-        (:class:`TmuxError`). ``start`` lets the batch start the server.
+        (:class:`TmuxError`). ``start`` lets the batch start the server; ``stdin`` is for a short batch with a
+        command that reads it.
         """
         words = to_arguments(commands)
-        if fits_one_request(words):
-            return self._run(words)
+        if stdin is not None or fits_one_request(words):
+            return self._run(words, stdin=stdin)
         prelude = ["start-server", ";"] if start else []
         return self._run([*prelude, "source-file", "-"], stdin=to_source(commands))
-
-    def feed(self, command: Sequence[str], data: str) -> None:
-        """Run one command that reads ``data`` from standard input."""
-        self._run(to_arguments([command]), stdin=data)
 
     def identity(self) -> ServerIdentity | None:
         """Return which server answers, ``None`` if none does."""
@@ -166,7 +165,7 @@ class TmuxServer:
             )
         except UnavailableError as error:
             raise UnavailableError("tmux is not installed", hint=_INSTALL_HINT) from error
-        output = done.stdout.decode("utf-8", "surrogateescape").removesuffix("\n").split("\n")
+        output = _lines(done.stdout)
         if done.returncode != 0:
             raise self._failure(done, output)
         return output
@@ -184,6 +183,11 @@ def parse_version(text: str) -> tuple[int, int, str]:
     """Order tmux's version names; a development build counts as newer than every release."""
     found = re.fullmatch(r"(?:next-)?(\d+)\.(\d+)([a-z]?)\S*", text.strip())
     return (int(found[1]), int(found[2]), found[3]) if found else (999, 0, "")
+
+
+def _lines(output: bytes) -> list[str]:
+    # Not splitlines: it would also break at characters that are text to tmux.
+    return output.decode("utf-8", "replace").removesuffix("\n").split("\n") if output else []
 
 
 def _hint_for(text: str) -> str:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 from typing import TYPE_CHECKING
 
-from bottlemux.errors import BottlemuxError, UsageError, unknown_name
+from bottlemux.errors import BottlemuxError, NotFoundError, UsageError, unknown_name
 from bottlemux.session import building, prompting
 from bottlemux.session.commands import as_process
-from bottlemux.session.listing import LIST_COMMAND, parse_windows
+from bottlemux.session.listing import (
+    LIST_COMMAND,
+    LIST_SESSIONS_COMMAND,
+    has_session,
+    parse_windows,
+    server_missing_an_exit,
+)
 from bottlemux.session.models import plain_value, safe_name
 from bottlemux.session.server import ServerGoneError, TmuxError
 
@@ -22,7 +29,9 @@ if TYPE_CHECKING:
 
 type Windows = list[WindowInfo]
 type Lines = list[str]
+type Commands = list[building.Command]
 type Argv = list[str]
+type Batch = Sequence[building.Command]
 
 DEFAULT_SIZE = (200, 50)
 
@@ -70,26 +79,29 @@ class Workspace:
 
         After a failure none of them is left. The session is made with ``size`` if it is absent.
         """
+        if not specs:
+            return []
+        exists = self._check_free(specs)
         builds = [building.window_commands(spec, self._home) for spec in specs]
         try:
-            created = building.parse_created(self._build(builds, size))
-            arranging = [
-                building.arrange_commands(spec, window_id, *made)
-                for spec, (window_id, made) in zip(specs, created.items(), strict=True)
-            ]
-            self.server.batch([command for commands in arranging for command in commands])
+            self._arrange(specs, self._build(builds, size, exists=exists))
             found = {window.slug: window for window in self.list()}
             return [found[spec.slug] for spec in specs]
         except BaseException:
             with contextlib.suppress(BottlemuxError):
                 for spec in specs:
-                    self._kill(spec.slug)
+                    self.close(spec.slug)
             raise
 
     def list(self) -> Windows:
-        """Return every bottle's window with its panes, by one tmux call; empty without a server."""
+        """Return every bottle's window with its panes, by one tmux call as a rule; empty without a server."""
         try:
-            return parse_windows(self.server.batch([LIST_COMMAND]))
+            lines = self.server.batch([LIST_COMMAND])
+            if server := server_missing_an_exit(lines):
+                with contextlib.suppress(OSError):
+                    os.kill(server, signal.SIGCHLD)
+                lines = self.server.batch([LIST_COMMAND])
+            return parse_windows(lines)
         except ServerGoneError:
             return []
 
@@ -106,11 +118,19 @@ class Workspace:
 
     def close(self, slug: str) -> bool:
         """End the window of ``slug`` and its panes wherever they were moved; ``False`` if there is none."""
-        return self._kill(slug)
+        for attempt in range(_CLOSE_ATTEMPTS):
+            window = self.find(slug)
+            if window is None:
+                return attempt > 0
+            # A pane may end by itself between the two calls; the next round sees what is left.
+            with contextlib.suppress(TmuxError):
+                self.server.batch([["kill-pane", "-t", pane.pane_id] for pane in window.panes])
+        return True
 
     def respawn(self, pane_id: str, argv: Sequence[str]) -> None:
-        """Run ``argv`` in the pane, in place of whatever runs or ended in it."""
-        self.server.batch([["respawn-pane", "-k", "-t", _checked(pane_id), "--", *as_process(argv)]])
+        """Run ``argv`` in a bottle's pane, in place of whatever runs or ended in it."""
+        self._require_own(pane_id)
+        self.server.batch([["respawn-pane", "-k", "-t", pane_id, "--", *as_process(argv)]])
 
     def set_status(self, slug: str, mark: str) -> None:
         """Set the status of one bottle's window."""
@@ -160,39 +180,62 @@ class Workspace:
         The text is the program's own: escape it before it reaches a terminal.
         """
         command = ["capture-pane", "-p", "-J", "-t", _checked(pane_id), "-S", f"-{lines}"]
-        text = "\n".join(self.server.batch([command])).rstrip()
+        text = "\n".join(line.rstrip() for line in self.server.batch([command])).rstrip("\n")
         return "\n".join(text.split("\n")[-lines:])
 
     def send_prompt(self, pane_id: str, text: str, *, submitted: Callable[[str], bool] | None = None) -> None:
-        """Type ``text`` into the program of a pane and submit it; see :func:`prompting.send_prompt`."""
-        prompting.send_prompt(self.server, _checked(pane_id), text, submitted=submitted)
+        """Submit ``text`` to the program of a bottle's pane; see :func:`prompting.send_prompt`."""
+        self._require_own(pane_id)
+        prompting.send_prompt(self.server, pane_id, text, submitted=submitted)
 
-    def _build(self, builds: Sequence[Sequence[Sequence[str]]], size: tuple[int, int]) -> Lines:
-        if not self.exists():
+    def _check_free(self, specs: Sequence[WindowSpec]) -> bool:
+        """Refuse slugs that have a window already; tell whether the session exists."""
+        try:
+            lines = self.server.batch([LIST_SESSIONS_COMMAND, LIST_COMMAND])
+        except ServerGoneError:
+            return False
+        taken = {window.slug for window in parse_windows(lines)}
+        for spec in specs:
+            if spec.slug in taken:
+                raise BottlemuxError(
+                    f"{spec.slug} has a window already", hint="see it with: bottlemux attach"
+                )
+        return has_session(lines, building.SESSION)
+
+    def _build(self, builds: Sequence[Batch], size: tuple[int, int], *, exists: bool) -> Lines:
+        if not exists:
             with contextlib.suppress(_DuplicateSessionError):
                 return self._create(builds, size)
         return self.server.batch([command for build in builds for command in build])
 
-    def _create(self, builds: Sequence[Sequence[Sequence[str]]], size: tuple[int, int]) -> Lines:
+    def _create(self, builds: Sequence[Batch], size: tuple[int, int]) -> Lines:
         self.server.require_version()
         commands = [*building.session_commands(size, self._home)]
-        commands += [list(command) for build in builds for command in build]
+        commands += [command for build in builds for command in build]
         try:
             return self.server.batch([*commands, *building.drop_placeholder()], start=True)
         except TmuxError as error:
             if "duplicate session" in error.message:
                 raise _DuplicateSessionError(error.message) from error
+            with contextlib.suppress(TmuxError):
+                self.server.batch([["kill-window", "-t", line] for line in error.output[:1]])
             raise
 
-    def _kill(self, slug: str) -> bool:
-        for attempt in range(_CLOSE_ATTEMPTS):
-            window = self.find(slug)
-            if window is None:
-                return attempt > 0
-            # A pane may end by itself between the two calls; the next round sees what is left.
-            with contextlib.suppress(TmuxError):
-                self.server.batch([["kill-pane", "-t", pane.pane_id] for pane in window.panes])
-        return True
+    def _arrange(self, specs: Sequence[WindowSpec], printed: Lines) -> None:
+        created = building.parse_created(printed)
+        if len(created) != len(specs):
+            raise TmuxError(
+                "windows vanished while they were made", hint="look for hooks in the tmux configuration"
+            )
+        commands: Commands = []
+        for spec, (window_id, (size, pane_ids)) in zip(specs, created.items(), strict=True):
+            commands += building.arrange_commands(spec, window_id, size, pane_ids)
+        self.server.batch(commands)
+
+    def _require_own(self, pane_id: str) -> None:
+        """Refuse a pane that is no bottle's: ids start again with the server, an old one may be anybody's."""
+        if not any(pane.pane_id == pane_id for window in self.list() for pane in window.panes):
+            raise NotFoundError(f"no bottle has the pane {pane_id!r}", hint="see: bottlemux list active")
 
 
 class _DuplicateSessionError(TmuxError):

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 
+MAX_DEPTH = 80
+
+
 @dataclass(frozen=True)
 class Lines:
     """Where the keys of a parsed document stand."""
@@ -35,17 +38,20 @@ class Lines:
 def parse(text: str, source: str) -> tuple[object, Lines]:
     """Return the document in ``text`` and its lines; :class:`UsageError` names ``source`` and the line.
 
-    Anchors and aliases are refused: a small file can make an enormous document of them.
+    Aliases and deep nesting are refused: with them, a small file makes an enormous document or hours of work.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
-    from ruamel.yaml.events import AliasEvent
+    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
     yaml = YAML(typ="rt")
     try:
+        depth = 0
         for event in yaml.parse(text):
-            if isinstance(event, AliasEvent):
-                raise UsageError(f"{source}:{event.start_mark.line + 1}: aliases are not allowed")
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if isinstance(event, AliasEvent) or depth > MAX_DEPTH:
+                what = "aliases" if isinstance(event, AliasEvent) else f"more than {MAX_DEPTH} levels"
+                raise UsageError(f"{source}:{event.start_mark.line + 1}: {what} are not allowed")
         root = yaml.load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1

@@ -11,7 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bottlemux.errors import UsageError
-from bottlemux.session.commands import MAX_REQUEST_BYTES, as_process, fits_one_request, to_arguments, to_source
+from bottlemux.session.commands import (
+    MAX_REQUEST_BYTES,
+    as_process,
+    fits_one_request,
+    to_arguments,
+    to_source,
+)
 from tests.session.conftest import IDLE, spec, until
 
 if TYPE_CHECKING:
@@ -22,7 +28,8 @@ pytestmark = pytest.mark.tmux
 
 SPECIAL = ";\\'\"#{}()[]$~%`&|<>*?!,:=- \t\n\réü→🙂a0"
 WORDS = st.text(
-    st.one_of(st.sampled_from(SPECIAL), st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=12
+    st.one_of(st.sampled_from(SPECIAL), st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+    max_size=12,
 )
 REAL_TMUX = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -65,10 +72,17 @@ def test_a_value_never_becomes_a_command(
     workspace: Workspace, server: TmuxServer, value: str, by_source: bool
 ) -> None:
     workspace.open_window(spec())
-    commands = [["set-option", "-p", "-t", "%1", "@y", value], ["set-option", "-p", "-t", "%1", "@z", "after"]]
-    words, stdin = (["source-file", "-"], to_source(commands)) if by_source else (to_arguments(commands), None)
+    commands = [
+        ["set-option", "-p", "-t", "%1", "@y", value],
+        ["set-option", "-p", "-t", "%1", "@z", "after"],
+    ]
+    words, stdin = (
+        (["source-file", "-"], to_source(commands)) if by_source else (to_arguments(commands), None)
+    )
     server._run(words, stdin=stdin)
-    assert server.batch([["display-message", "-p", "-t", "%1", "#{@y}|#{@z}|#{@pwned}"]]) == [f"{value}|after|"]
+    assert server.batch([["display-message", "-p", "-t", "%1", "#{@y}|#{@z}|#{@pwned}"]]) == [
+        f"{value}|after|"
+    ]
 
 
 def test_a_failing_command_stops_the_rest_both_ways(workspace: Workspace, server: TmuxServer) -> None:

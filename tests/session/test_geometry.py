@@ -58,7 +58,9 @@ def test_cells_are_disjoint_inside_and_cover_all_but_borders(tree: Cell, width: 
         assert not cells & taken
         taken |= cells
     assert all(x < width and y < height for x, y in taken)
-    assert len(taken) == width * height - borders(parse_layout_string(layout_string(tree, width, height)), width, height)
+    assert len(taken) == width * height - borders(
+        parse_layout_string(layout_string(tree, width, height)), width, height
+    )
 
 
 @given(tree=TREES, width=SIZES, height=SIZES)

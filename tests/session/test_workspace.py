@@ -26,7 +26,7 @@ pytestmark = pytest.mark.tmux
 HOSTILE = [
     "a;",
     ";",
-    "it's \"quoted\"",
+    'it\'s "quoted"',
     "#{pid}#(touch {pwned})",
     "$(touch {pwned})`touch {pwned}`",
     "two\nlines\t\x1b[31m",
@@ -84,8 +84,14 @@ def test_ensure_makes_a_session_with_a_shell_once(workspace: Workspace) -> None:
 
 def test_layout_is_applied_at_the_real_size(workspace: Workspace) -> None:
     layout = WindowLayout(
-        tree=TreeLayout.model_validate({"columns": [{"ratio": 60}, {"ratio": 40, "rows": [{}, {"ratio": 3}]}]}),
-        panes=(PaneLayout(role="agent"), PaneLayout(role="shell", focus=True), PaneLayout(shell_command=("top",))),
+        tree=TreeLayout.model_validate(
+            {"columns": [{"ratio": 60}, {"ratio": 40, "rows": [{}, {"ratio": 3}]}]}
+        ),
+        panes=(
+            PaneLayout(role="agent"),
+            PaneLayout(role="shell", focus=True),
+            PaneLayout(shell_command=("top",)),
+        ),
         options={"pane-border-status": "top"},
     )
     window_spec = WindowSpec.from_layout("dev-00001", "dev", "docker", layout, lambda _: IDLE)
@@ -94,13 +100,17 @@ def test_layout_is_applied_at_the_real_size(workspace: Workspace) -> None:
         [["list-panes", "-t", window.window_id, "-F", "#{@bottlemux_role} #{pane_width} #{pane_active}"]]
     )
     assert sizes == ["agent 60 0", "shell 40 1", "command 40 0"]
-    assert workspace.server.batch([["show-options", "-wv", "-t", window.window_id, "pane-border-status"]]) == ["top"]
+    assert workspace.server.batch(
+        [["show-options", "-wv", "-t", window.window_id, "pane-border-status"]]
+    ) == ["top"]
 
 
 def test_many_panes_fit_a_small_window(workspace: Workspace) -> None:
     panes = tuple(PaneSpec("shell", ("sh", "-c", "read x", str(number))) for number in range(16))
     window = workspace.open_windows([spec(panes=panes)], size=(80, 24))[0]
-    order = [Path(f"/proc/{pane.pid}/cmdline").read_bytes().split(b"\0")[-2].decode() for pane in window.panes]
+    order = [
+        Path(f"/proc/{pane.pid}/cmdline").read_bytes().split(b"\0")[-2].decode() for pane in window.panes
+    ]
     assert order == [str(number) for number in range(16)]
 
 
@@ -177,15 +187,16 @@ def test_two_starts_at_once_share_the_session(server: TmuxServer, environ: dict[
     ],
     ids=["at-once", "code", "signal", "missing"],
 )
-def test_an_ended_program_is_kept_with_its_code(workspace: Workspace, program: tuple[str, ...], ended: str) -> None:
+def test_an_ended_program_is_kept_with_its_code(
+    workspace: Workspace, program: tuple[str, ...], ended: str
+) -> None:
     window = workspace.open_window(spec(panes=(PaneSpec("agent", program), PaneSpec("shell", IDLE))))
 
     def agent_ended() -> str:
         return workspace.require(window.slug).panes[0].ended
 
-    until(lambda: agent_ended() in {ended, "exit code None"}, "the end of the program")
-    if has_dead_signal():
-        assert agent_ended() == ended
+    signalled_without_report = "exit code None" if not has_dead_signal() and "signal" in ended else ended
+    until(lambda: agent_ended() == signalled_without_report, "the end of the program")
 
 
 def test_an_ended_program_can_be_started_again_in_place(workspace: Workspace) -> None:
@@ -201,10 +212,9 @@ def test_an_ended_program_can_be_started_again_in_place(workspace: Workspace) ->
 def test_a_dead_pane_says_what_to_do(workspace: Workspace) -> None:
     window = workspace.open_window(spec(panes=(PaneSpec("agent", ("sh", "-c", "exit 3")),)))
     pane_id = window.panes[0].pane_id
-    until(lambda: workspace.require(window.slug).panes[0].dead)
-    until(lambda: "ead" in workspace.capture(pane_id) or "ended" in workspace.capture(pane_id))
-    if has_dead_signal():
-        assert "[ended: exit code 3] bottlemux resume dev-00001 starts it again, C-b x" in workspace.capture(pane_id)
+    text = "[ended: exit code 3] bottlemux resume dev-00001 starts it again, C-b x"
+    expected = text if has_dead_signal() else "Pane is dead"
+    until(lambda: workspace.list() and expected in workspace.capture(pane_id))
 
 
 class TestTheUserRearranges:
@@ -251,10 +261,15 @@ class TestTheUserRearranges:
 
 
 class TestTheServerIsShared:
-    def test_nothing_global_and_no_other_session_changes(self, workspace: Workspace, server: TmuxServer) -> None:
+    def test_nothing_global_and_no_other_session_changes(
+        self, workspace: Workspace, server: TmuxServer
+    ) -> None:
         others = ["bottlemux2", "bottlemux-x", "aaa"]
         server.batch([["new-session", "-d", "-s", name, "--", *IDLE] for name in others], start=True)
-        show = [["show-options", scope] for scope in ("-g", "-gw", "-s")] + [["show-hooks", "-g"], ["list-keys"]]
+        show = [["show-options", scope] for scope in ("-g", "-gw", "-s")] + [
+            ["show-hooks", "-g"],
+            ["list-keys"],
+        ]
         show += [["show-options", "-t", f"={name}:"] for name in others]
         show += [["list-panes", "-s", "-t", f"={name}", "-F", "#{pane_id} #{pane_pid}"] for name in others]
         show += [["show-environment", "-g"]]
@@ -291,7 +306,7 @@ class TestTheServerIsShared:
         "set -g default-command 'echo pwned; exit 1'\nset -g default-shell /bin/false",
         "setw -g remain-on-exit off\nset -g history-limit 10\nset -g default-size 10x5",
         "setw -g automatic-rename on\nsetw -g allow-rename on\nset -g mouse on",
-        "set-hook -g after-new-window 'display-message -p hook'\nset-hook -g after-split-window 'rename-window x'",
+        "set-hook -g after-new-window 'display -p hook'\nset-hook -g after-split-window 'rename-window x'",
         "setw -g main-pane-width 10\nset -g status off\nsetw -g aggressive-resize on",
     ],
     ids=["destroy-unattached", "base-index", "default-command", "limits", "renaming", "hooks", "sizes"],
@@ -357,11 +372,15 @@ def test_capture_returns_the_last_lines_of_the_history(workspace: Workspace) -> 
         workspace.capture("bottlemux:0.0", 3)
 
 
-def test_reading_thirty_panes_is_one_fast_client(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_thirty_panes_is_one_fast_client(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workspace.open_windows([spec(f"dev-{number:05d}") for number in range(10)])
     calls: list[object] = []
     run = workspace.server._run
-    monkeypatch.setattr(workspace.server, "_run", lambda *args, **named: calls.append(args) or run(*args, **named))
+    monkeypatch.setattr(
+        workspace.server, "_run", lambda *args, **named: calls.append(args) or run(*args, **named)
+    )
     started = time.monotonic()
     assert len(workspace.list()) == 10
     assert len(calls) == 1

@@ -1,0 +1,220 @@
+# ruff: noqa: E501 - tables read best with a case a line
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bottlemux import resources
+from bottlemux.errors import NotFoundError, UnavailableError, UsageError
+from bottlemux.paths import Paths
+from bottlemux.session import layout_files
+from bottlemux.session.layout import Layout, PaneLayout, TreeLayout, WindowLayout
+from bottlemux.session.layout_files import check_name, dump_layout, find_layout, list_layouts, load_layout
+from tests.session.conftest import until
+from tests.session.test_geometry import TREES
+
+if TYPE_CHECKING:
+    from bottlemux.session.geometry import Cell
+    from bottlemux.session.server import TmuxServer
+
+SHIPPED = ["default", "review", "solo", "wide"]
+SOLO = "windows:\n  - panes:\n      - role: agent\n"
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> tuple[Paths, Path]:
+    paths = Paths.from_environ({"HOME": str(tmp_path / "home")})
+    project = tmp_path / "project"
+    paths.layouts.mkdir(parents=True)
+    (project / ".bottlemux" / "layouts").mkdir(parents=True)
+    return paths, project
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "layout.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_shipped_layouts_are_found_and_good(places: tuple[Paths, Path]) -> None:
+    found = list_layouts(*places)
+    assert [layout.name for layout in found] == SHIPPED
+    for file in found:
+        layout = load_layout(file.path)
+        assert layout.windows[0].panes[layout.windows[0].focused_pane].role == "agent"
+
+
+def test_the_project_comes_before_the_user_and_the_shipped_ones(places: tuple[Paths, Path]) -> None:
+    paths, project = places
+    assert find_layout("default", paths, project).origin == "shipped"
+    (paths.layouts / "default.yaml").write_text(SOLO)
+    assert find_layout("default", paths, project).origin == "user"
+    (project / ".bottlemux" / "layouts" / "default.yaml").write_text(SOLO)
+    assert find_layout("default", paths, project).origin == "project"
+    assert [file.name for file in list_layouts(paths, project)] == SHIPPED
+
+
+@pytest.mark.parametrize("name", ["nope", "", "../default", "/etc/passwd", "default.yaml"])
+def test_an_unknown_name_lists_the_known_ones(places: tuple[Paths, Path], name: str) -> None:
+    with pytest.raises(NotFoundError, match=r"\(known: default, review, solo, wide\)"):
+        find_layout(name, *places)
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a b", "x" * 65, "-x"])
+def test_a_name_to_save_under_is_no_path(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be the name"):
+        check_name(name)
+    assert check_name("my-layout_2.1")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("windows:\n  - panes:\n    - role: agent\n    - role: agnt\n",
+         r":4: windows\[0\]\.panes\[1\]\.role: 'agnt' is not one of 'agent', 'shell', 'logs', 'audit' or 'diff'"),
+        ("windows:\n  - panes:\n    - role: agent\n      colour: red\n",
+         r":4: windows\[0\]\.panes\[0\]\.colour: unknown key \(known: role, shell_command, focus\)"),
+        ("windos: []\nwindows: []\n", r":2: windows: Tuple should have at least 1 item"),
+        ("session_name: x\nwindos: []\n", r":1: windows: is missing"),
+        (SOLO + "    shell: x\n", r":4: windows\[0\]\.shell: unknown key \(known: window_name, agent, layout, "),
+        (SOLO + "    layout: maim-vertical\n", r":4: windows\[0\]\.layout: 'maim-vertical' is not a tmux layout .*tiled"),
+        (SOLO + "    layout: 1234,80x24,0,0,0\n", r":4: windows\[0\]\.layout: the checksum"),
+        (SOLO + "    tree: {columns: [{}, {}]}\n", r":2: windows\[0\]: the arrangement is for 2 panes, the window has 1"),
+        (SOLO + "    tree:\n      columns:\n        - ratio: 0\n        - {}\n", r":6: .*\.ratio: .*greater than 0, got 0"),
+        (SOLO + "    tree:\n      columns: [{}]\n", r":5: windows\[0\]\.tree\.columns: Tuple should have at least 2"),
+        (SOLO + "    tree: {columns: [{}, {}], rows: [{}, {}]}\n", r":4: .*either columns or rows"),
+        ("windows:\n  - panes:\n    - role: agent\n      shell_command: ls\n", r":3: .*either a role or a shell_command"),
+        ("windows:\n  - panes:\n    - focus: true\n", r":3: .*either a role or a shell_command"),
+        ("windows:\n  - panes: [{role: agent, focus: true}, {role: shell, focus: true}]\n", r":2: .*only one pane"),
+        ("windows: [\n", r":2: "),
+        ("windows: 1\nwindows: 2\n", r":2: found duplicate key"),
+        ("a: &x [1]\nb: *x\n", r":2: aliases are not allowed"),
+        ("", r":1: "),
+        ("[]", r":1: "),
+        ("x: !!python/object/apply:os.system [id]\nwindows: []", r":\d: "),
+    ],
+)  # fmt: skip
+def test_errors_name_file_line_and_key(tmp_path: Path, text: str, message: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(UsageError, match=f"^{path}{message}"):
+        load_layout(path)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "status-left: '#(touch pwned)'",
+        "window-status-format: '#(touch pwned)'",
+        "pane-border-format: x",
+        "remain-on-exit-format: '#(touch pwned)'",
+        "default-command: touch pwned",
+        "default-shell: /tmp/evil",
+        "synchronize-panes: on",
+        "allow-passthrough: on",
+        "'@bottlemux_slug': other",
+        "main-pane-width: '#(touch pwned)'",
+        "monitor-bell: 'on ; run-shell id'",
+        "main-pane-width: [1]",
+    ],
+)
+def test_a_layout_sets_no_option_that_could_run_or_show_anything(tmp_path: Path, option: str) -> None:
+    path = written(tmp_path, f"{SOLO}    options:\n      {option}\n")
+    with pytest.raises(UsageError, match=r":[45]: windows\[0\]\.options"):
+        load_layout(path)
+
+
+def test_harmless_options_are_taken(tmp_path: Path) -> None:
+    text = (
+        SOLO
+        + "    options: {main-pane-width: 65%, main-pane-height: 20, monitor-bell: true, monitor-activity: off}\n"
+    )
+    options = load_layout(written(tmp_path, text)).windows[0].options
+    assert options == {
+        "main-pane-width": "65%", "main-pane-height": "20", "monitor-bell": "on", "monitor-activity": "off",
+    }  # fmt: skip
+
+
+def test_strange_files_are_refused(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo.yaml"
+    os.mkfifo(fifo)
+    for path in (fifo, tmp_path, tmp_path / "absent.yaml"):
+        with pytest.raises(NotFoundError, match="no layout file"):
+            load_layout(path)
+    with pytest.raises(UsageError, match="larger than"):
+        load_layout(written(tmp_path, "#" * (layout_files.MAX_FILE_BYTES + 1)))
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="cannot read"):
+        load_layout(binary)
+    with pytest.raises(UsageError, match="more than 80 levels"):
+        load_layout(written(tmp_path, "[" * 60_000))
+
+
+@given(text=st.text(max_size=60))
+def test_no_text_makes_loading_raise_anything_else(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(text, encoding="utf-8", errors="replace")
+    with pytest.raises(UsageError):
+        load_layout(path)
+
+
+@given(tree=TREES)
+def test_saving_and_loading_loses_nothing(tmp_path_factory: pytest.TempPathFactory, tree: Cell) -> None:
+    panes = tuple(PaneLayout(role="shell") for _ in range(tree.pane_count))
+    layout = Layout(
+        windows=(
+            WindowLayout(
+                window_name="ünï: 'x'", agent="dev", panes=panes, layout="tiled",
+                tree=TreeLayout.from_cell(tree), options={"monitor-bell": "on"},
+            ),
+            WindowLayout(panes=(PaneLayout(shell_command=("a", "b: c")), PaneLayout(role="logs", focus=True))),
+        )
+    )  # fmt: skip
+    path = tmp_path_factory.getbasetemp() / "saved.yaml"
+    path.write_text(dump_layout(layout), encoding="utf-8")
+    assert load_layout(path) == layout
+
+
+@pytest.mark.tmux
+@pytest.mark.parametrize("name", [*SHIPPED, "saved"])
+def test_tmuxp_loads_it(name: str, tmp_path: Path, server: TmuxServer, environ: dict[str, str]) -> None:
+    layout = load_layout(resources.layouts_dir() / f"{'default' if name == 'saved' else name}.yaml")
+    path = resources.layouts_dir() / f"{name}.yaml"
+    if name == "saved":
+        path = tmp_path / "saved.yaml"
+        path.write_text(dump_layout(layout))
+    tmuxp = [
+        str(Path(sys.executable).with_name("tmuxp")),
+        "load",
+        "-d",
+        "-y",
+        "-L",
+        server._name or "",
+        str(path),
+    ]
+    done = subprocess.run(tmuxp, env={**environ, "LC_ALL": "C.UTF-8"}, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    panes = [["list-panes", "-s", "-t", "=bottlemux", "-F", "#{pane_id}"]]
+    until(lambda: len(server.batch(panes)) == len(layout.windows[0].panes))
+
+
+def test_data_is_found_in_a_wheel_and_in_a_checkout_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site-packages" / "bottlemux"
+    (package / "_data" / "layouts").mkdir(parents=True)
+    (tmp_path / "site-packages" / "images").mkdir()
+    monkeypatch.setattr(resources, "_PACKAGE", package)
+    assert resources.layouts_dir() == package / "_data" / "layouts"
+    with pytest.raises(UnavailableError, match="lacks its 'images' data"):
+        resources.images_dir()
