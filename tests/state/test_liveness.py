@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -84,24 +84,12 @@ def test_the_lock_is_private_and_not_inherited(bottle: BottlePaths) -> None:
         os.close(descriptor)
 
 
-def test_probes_do_not_keep_a_supervisor_from_its_lock(bottle: BottlePaths) -> None:
-    bottle.lock.touch()
-    done = threading.Event()
+def test_a_probe_does_not_keep_a_supervisor_from_its_lock(bottle: BottlePaths, monkeypatch) -> None:
+    probe = os.open(bottle.lock, os.O_RDONLY | os.O_CREAT, 0o600)
+    fcntl.flock(probe, fcntl.LOCK_SH)
+    monkeypatch.setattr("bottlemux.state.liveness.time.sleep", lambda seconds: os.close(probe))
 
-    def probe() -> None:
-        while not done.is_set():
-            is_alive(bottle)
-
-    probes = [threading.Thread(target=probe) for _ in range(2)]
-    for thread in probes:
-        thread.start()
-    try:
-        for _ in range(20):
-            os.close(hold(bottle.lock))
-    finally:
-        done.set()
-        for thread in probes:
-            thread.join()
+    os.close(hold(bottle.lock))
 
 
 def test_status_round_trip(bottle: BottlePaths) -> None:
