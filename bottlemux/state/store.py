@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +25,7 @@ _ATTEMPTS = 100
 _NEW: Final = ".new-"
 _GONE: Final = ".gone-"
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY})
-_LEFTOVER = re.compile(r"\.(new|gone)-")
+_DRAFT_PATIENCE_S = 60.0
 _MAX_RECORD_BYTES = 1 << 20
 
 
@@ -124,15 +124,16 @@ class BottleStore:
         return sorted(name for name in names if is_slug(name))
 
     def leftovers(self) -> list[Path]:
-        """Return what interrupted creations and removals left.
+        """Return what interrupted creations and removals left; remove it with :func:`remove_tree`.
 
-        One may belong to a start that is under way right now: its age tells.
+        A draft younger than a minute may belong to a start that is under way and is left out.
         """
         try:
             names = os.listdir(self.paths.bottles)  # noqa: PTH208
         except OSError:
             return []
-        return [self.paths.bottles / name for name in sorted(names) if _LEFTOVER.match(name)]
+        found = [self.paths.bottles / name for name in sorted(names) if name.startswith((_NEW, _GONE))]
+        return [path for path in found if path.name.startswith(_GONE) or _is_old(path)]
 
     def list(self) -> list[Metadata | BrokenRecord]:
         """Return every record, sorted by identity. One that cannot be read is a row, not an error."""
@@ -180,6 +181,13 @@ class BottleStore:
             os.close(lock)
         remove_tree(target.runtime)
         remove_tree(doomed)
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.lstat().st_mtime > _DRAFT_PATIENCE_S
+    except OSError:
+        return False
 
 
 def _make_subdirectories(state: Path, workspace: str) -> None:

@@ -94,7 +94,7 @@ def test_starts_at_once_never_share_an_identity(store: BottleStore) -> None:
     assert Counter(made).most_common(1)[0][1] == 1
     assert store.identities() == sorted(made)
     assert [row.identity for row in store.list() if isinstance(row, Metadata)] == sorted(made)
-    assert store.leftovers() == []
+    assert list(store.paths.bottles.glob(".*")) == []
 
 
 def test_no_free_identity_is_an_error_that_leaves_nothing(store: BottleStore, monkeypatch) -> None:
@@ -104,7 +104,7 @@ def test_no_free_identity_is_an_error_that_leaves_nothing(store: BottleStore, mo
     with pytest.raises(BottlemuxError, match="no free identity for agent 'demo'"):
         create(store)
 
-    assert store.leftovers() == []
+    assert list(store.paths.bottles.glob(".*")) == []
 
 
 def test_a_creation_that_fails_leaves_nothing(store: BottleStore) -> None:
@@ -208,8 +208,11 @@ def test_removal_takes_the_runtime_directory_too(store: BottleStore) -> None:
 
 def test_leftovers_are_found_and_not_listed(store: BottleStore) -> None:
     create(store)
-    half = store.paths.bottles / ".new-0"
-    half.mkdir()
+    names = (".gone-demo-abcde-0", ".new-fresh", ".new-old")
+    gone, fresh, old = (store.paths.bottles / name for name in names)
+    for directory in (gone, fresh, old):
+        directory.mkdir()
+    os.utime(old, (0, 0))
 
-    assert store.leftovers() == [half]
+    assert store.leftovers() == [gone, old]
     assert len(store.list()) == 1
