@@ -35,7 +35,9 @@ __all__ = [
     "has_backend",
     "known_backend_names",
 ]
-_FUNCTIONS = frozenset({"enumerate_active_agents", "get_bottle_backend", "has_backend", "known_backend_names"})
+_FUNCTIONS = frozenset(
+    {"enumerate_active_agents", "get_bottle_backend", "has_backend", "known_backend_names"}
+)
 
 
 def __getattr__(name: str) -> object:

@@ -86,6 +86,14 @@ class ExecResult:
     stderr: str
 
 
+@dataclass(frozen=True)
+class Authority:
+    """A bottle's own certificate authority, in PEM. Only the certificate may be written or shown to the bottle."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+
 class Bottle(abc.ABC):
     """A handle on one running bottle. As a context manager it ends the bottle at exit; a handle dropped does not."""
 
@@ -154,16 +162,16 @@ class BottleBackend[PlanT: BottlePlan, CleanupT](abc.ABC):
         """
 
     @final
-    def provision(self, plan: PlanT) -> None:
+    def provision(self, plan: PlanT, authority: Authority) -> None:
         """Give the bottle all that its programs expect, in the fixed order; an implementation's ``launch`` calls it."""
-        self._provision_ca(plan)
+        self._provision_ca(plan, authority)
         self._provision_prompt(plan)
         self._provision_skills(plan)
         self._provision_git(plan)
         self._provision_supervise(plan)
 
     @abc.abstractmethod
-    def _provision_ca(self, plan: PlanT) -> None:
+    def _provision_ca(self, plan: PlanT, authority: Authority) -> None:
         """Make the bottle trust its own certificate authority."""
 
     @abc.abstractmethod

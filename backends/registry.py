@@ -1,47 +1,61 @@
-"""Which backends there are. One dictionary from name to factory, filled from entry points, loaded when asked for."""
+"""Which backends there are. One dictionary from name to module, and entry points of others; loaded when asked for."""
 
 from __future__ import annotations
 
 import functools
-from importlib.metadata import entry_points
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bottlemux.errors import BottlemuxError, UnavailableError, unknown_name
 from bottlemux.paths import Paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from importlib.metadata import EntryPoint
 
     from backends.contract import ActiveAgent, BottleBackend
 
 ENTRY_POINT_GROUP = "bottlemux.backends"
-DEFAULT_ORDER = ("bubblewrap", "docker", "smolmachines")
+
+type Factory = Callable[..., BottleBackend[Any, Any]]
+
+_OWN: dict[str, str] = {"bubblewrap": "backends.bubblewrap"}
+"""Name and module of the backends that come with bottlemux, the preferred one first; each has ``create``."""
 
 
 @functools.cache
-def _entry_points() -> dict[str, EntryPoint]:
+def _foreign() -> dict[str, EntryPoint]:
+    """Return the backends that other distributions register. None of them can take the place of our own."""
+    from importlib.metadata import entry_points
+
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
-    order = [name for name in DEFAULT_ORDER if name in found] + sorted(set(found) - set(DEFAULT_ORDER))
-    return {name: found[name] for name in order}
+    return {name: found[name] for name in sorted(set(found) - set(_OWN))}
+
+
+def _factory(kind: str) -> Factory:
+    if kind in _OWN:
+        factory: Factory = import_module(_OWN[kind]).create
+        return factory
+    loaded: Factory = _foreign()[kind].load()
+    return loaded
 
 
 def known_backend_names() -> list[str]:
     """Return the names of all registered backends, the preferred one first, whether or not they work here."""
-    return list(_entry_points())
+    return [*_OWN, *_foreign()]
 
 
 def has_backend(name: str) -> bool:
     """Say whether ``name`` (``BACKEND`` or ``BACKEND@ENGINE``) is registered."""
-    return name.partition("@")[0] in _entry_points()
+    kind = name.partition("@")[0]
+    return kind in _OWN or kind in _foreign()
 
 
 @functools.cache
 def _load(name: str, paths: Paths) -> BottleBackend[Any, Any]:
     kind, _, engine = name.partition("@")
-    factory = _entry_points()[kind].load()
-    backend: BottleBackend[Any, Any] = factory(paths, engine) if engine else factory(paths)
-    return backend
+    factory = _factory(kind)
+    return factory(paths, engine) if engine else factory(paths)
 
 
 def get_bottle_backend(name: str | None = None, *, paths: Paths | None = None) -> BottleBackend[Any, Any]:
@@ -63,7 +77,8 @@ def get_bottle_backend(name: str | None = None, *, paths: Paths | None = None) -
             return backend
         reasons.append(f"{candidate}: {availability.reason}")
     raise UnavailableError(
-        f"no backend works on this machine ({'; '.join(reasons)})", hint="bottlemux doctor says how to mend it"
+        f"no backend works on this machine ({'; '.join(reasons)})",
+        hint="bottlemux doctor says how to mend it",
     )
 
 

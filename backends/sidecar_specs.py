@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from bottlemux.files import write_atomic
 from sidecars.egress.routes import RouteSet
 from sidecars.egress.spec import EgressSpec
 from sidecars.git_gate.spec import GitGateSpec
+from sidecars.secrets import SecretStore, SecretUnavailable
 
 if TYPE_CHECKING:
-    from backends.contract import BottleSpec
+    from collections.abc import Iterator
+
+    from backends.contract import Authority, BottleSpec
 
 
 def write_routes(spec: BottleSpec) -> None:
@@ -18,15 +22,15 @@ def write_routes(spec: BottleSpec) -> None:
     write_atomic(spec.files.routes, RouteSet(routes=spec.resolved.bottle.egress.routes).dump())
 
 
-def egress(spec: BottleSpec, ca_key: bytes, ca_certificate: bytes) -> EgressSpec:
+def egress(spec: BottleSpec, authority: Authority) -> EgressSpec:
     """Return the proxy's spec."""
     bottle = spec.resolved.bottle
     return EgressSpec(
         slug=spec.identity,
         routes_file=spec.files.routes,
         secrets=dict(spec.secrets),
-        ca_key_pem=ca_key,
-        ca_cert_pem=ca_certificate,
+        ca_key_pem=authority.key,
+        ca_cert_pem=authority.certificate,
         audit_file=spec.files.audit,
         max_request_bytes=bottle.pipelock.max_request_bytes,
         scan_mode=bottle.pipelock.mode,
@@ -43,5 +47,11 @@ def git_gate(spec: BottleSpec) -> GitGateSpec | None:
         remotes=bottle.git,
         cache_dir=spec.files.state / "git",
         audit_file=spec.files.audit,
-        needles=tuple(source.value for source in spec.secrets.values() if source.value),
+        needles=tuple(_readable(SecretStore(spec.secrets))),
     )
+
+
+def _readable(store: SecretStore) -> Iterator[str]:
+    for name in store.names:
+        with contextlib.suppress(SecretUnavailable):
+            yield store.get(name)

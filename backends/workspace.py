@@ -15,6 +15,7 @@ from bottlemux.files import make_private_dir
 from bottlemux.process import run, scrubbed_environ
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 CLONE_TIMEOUT_S = 600.0
@@ -31,15 +32,16 @@ PROTECTED_DIRECTORIES = (
     ".idea",
     ".vscode",
 )
-PROTECTED_FILES = {
-    ".envrc": "",
-    ".git/commondir": ".\n",
-    ".git/config": "",
-    ".git/config.worktree": "",
-    ".gitmodules": "",
-    ".mcp.json": '{"mcpServers": {}}\n',
-}
-"""Each protected file, and the harmless content of the stand-in where the project has none."""
+PROTECTED_FILES = (
+    ".envrc",
+    ".git/commondir",
+    ".git/config",
+    ".git/config.worktree",
+    ".gitmodules",
+    ".mcp.json",
+)
+_STAND_IN_FILES = {".git/commondir": ".\n"}
+"""Where git must read something harmless. Any other stand-in is an empty directory, which git does not see."""
 
 
 @dataclass(frozen=True)
@@ -85,19 +87,20 @@ def make_placeholders(directory: Path, protection: Protection) -> None:
     """Make the stand-ins that ``protection`` names. Idempotent."""
     for name in protection.placeholders:
         path = directory / name
-        if name in PROTECTED_FILES:
-            if not path.exists():
-                path.write_text(PROTECTED_FILES[name], encoding="utf-8")
+        if path.exists():
+            continue
+        if name in _STAND_IN_FILES:
+            path.write_text(_STAND_IN_FILES[name], encoding="utf-8")
         else:
-            path.mkdir(exist_ok=True)
+            path.mkdir()
 
 
-def remove_placeholders(directory: Path, names: tuple[str, ...]) -> None:
+def remove_placeholders(directory: Path, names: Iterable[str]) -> None:
     """Remove the stand-ins ``names`` that are still as they were made."""
     for name in names:
         path = directory / name
-        if name in PROTECTED_FILES:
-            if path.is_file() and not path.is_symlink() and path.read_text("utf-8") == PROTECTED_FILES[name]:
+        if name in _STAND_IN_FILES:
+            if path.is_file() and not path.is_symlink() and path.read_text("utf-8") == _STAND_IN_FILES[name]:
                 path.unlink()
         elif path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
             path.rmdir()
@@ -163,7 +166,5 @@ def _special_files(directory: str, names: list[str]) -> list[str]:
 
     entries = {name: Path(directory, name) for name in names}
     return [
-        name
-        for name, path in entries.items()
-        if not (path.is_symlink() or path.is_file() or path.is_dir())
+        name for name, path in entries.items() if not (path.is_symlink() or path.is_file() or path.is_dir())
     ]

@@ -74,6 +74,11 @@ class BottlePaths:
         return self.state / "guest"
 
     @property
+    def standins(self) -> Path:
+        """Which stand-ins for protected files were made in the project; written by the launcher."""
+        return self.state / "standins.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the supervisor with ``flock`` as long as the bottle lives."""
         return self.state / "lock"

@@ -27,7 +27,9 @@ _PLAIN_VARIABLES = frozenset(
 def scrubbed_environ(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return only the variables that are known to be plain, so that no secret is inherited."""
     source = os.environ if environ is None else environ
-    return {name: value for name, value in source.items() if name in _PLAIN_VARIABLES or name.startswith("LC_")}
+    return {
+        name: value for name, value in source.items() if name in _PLAIN_VARIABLES or name.startswith("LC_")
+    }
 
 
 def run(
@@ -43,16 +45,15 @@ def run(
     ``env`` replaces the environment (default: :func:`scrubbed_environ`). A missing program is an
     :class:`UnavailableError`, more than ``timeout`` seconds a :class:`BottlemuxError`.
     """
-    feed: dict[str, bytes | int] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
     try:
-        return subprocess.run(  # type: ignore[call-overload,no-any-return]
+        return subprocess.run(
             list(argv),
+            input=stdin or b"",
             capture_output=True,
             timeout=timeout,
             cwd=cwd,
             env=scrubbed_environ() if env is None else dict(env),
             check=False,
-            **feed,
         )
     except FileNotFoundError as error:
         raise UnavailableError(f"cannot run {argv[0]!r}: {error.strerror}") from error

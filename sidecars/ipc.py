@@ -8,7 +8,9 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import cast
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _MAX_DESCRIPTORS = 16
@@ -37,11 +39,7 @@ def receive(connection: socket.socket) -> tuple[dict[str, object] | None, list[i
             return None, descriptors
         header += _receive_exactly(connection, _LENGTH.size - len(header))
         (length,) = _LENGTH.unpack(header)
-        if length > MAX_MESSAGE_BYTES:
-            raise ValueError(f"message of {length} bytes is over the limit")
-        message: object = json.loads(_receive_exactly(connection, length))
-        if not isinstance(message, dict):
-            raise ValueError("message is not a JSON object")
+        message = _object(_receive_exactly(connection, length))
     except (ValueError, OSError, EOFError):
         for descriptor in descriptors:
             os.close(descriptor)
@@ -51,7 +49,16 @@ def receive(connection: socket.socket) -> tuple[dict[str, object] | None, list[i
     return message, descriptors
 
 
+def _object(payload: bytes) -> dict[str, object]:
+    value: object = json.loads(payload)
+    if not isinstance(value, dict):
+        raise ValueError("message is not a JSON object")  # noqa: TRY004 - bad input, not a bad call
+    return cast("dict[str, object]", value)
+
+
 def _receive_exactly(connection: socket.socket, count: int) -> bytes:
+    if count > MAX_MESSAGE_BYTES:
+        raise ValueError(f"message of {count} bytes is over the limit")
     parts: list[bytes] = []
     while count:
         part = connection.recv(count)
@@ -63,14 +70,14 @@ def _receive_exactly(connection: socket.socket, count: int) -> bytes:
 
 
 @contextlib.contextmanager
-def _short_address(path: str) -> Iterator[str]:
+def _short_address(path: str) -> Generator[str]:
     """Yield a name for ``path`` that fits into a socket address, which holds 107 bytes."""
     if len(os.fsencode(path)) <= 100:
         yield path
         return
-    directory = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory = os.open(Path(path).parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{directory}/{os.path.basename(path)}"
+        yield f"/proc/self/fd/{directory}/{Path(path).name}"
     finally:
         os.close(directory)
 
@@ -90,13 +97,12 @@ def connect(path: str, *, timeout: float | None = None) -> socket.socket:
 
 def listen(path: str) -> socket.socket:
     """Return a socket listening at ``path`` (0600), replacing what a dead process left there."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+    Path(path).unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with _short_address(path) as address:
             listener.bind(address)
-        os.chmod(path, 0o600)
+        Path(path).chmod(0o600)
         listener.listen(128)
     except OSError:
         listener.close()

@@ -21,13 +21,14 @@ import socket
 import sys
 import tempfile
 import time
+import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from sidecars import ipc
+from sidecars import ipc, zygote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +41,7 @@ START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
 RESTART_DELAY_S = (0.05, 0.2, 1.0, 5.0)
 STABLE_AFTER_S = 30.0
-SERVICE_MODULES = {"egress": "sidecars.egress.service", "git-gate": "sidecars.git_gate.service"}
+SERVICE_MODULES = {"egress": "sidecars.outbound", "git-gate": "sidecars.git_gate.service"}
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _LOG_TAIL_BYTES = 2000
@@ -116,7 +117,7 @@ class Supervisor:
         """Launch, tell ``launcher`` how that went, then keep everything running."""
         self._wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, zygote.ignore)
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         try:
@@ -156,7 +157,7 @@ class Supervisor:
 
     def _adopt_listeners(self, message: dict[str, object], descriptors: list[int]) -> None:
         names = message.get("listeners")
-        listeners = dict(zip(names if isinstance(names, list) else [], descriptors, strict=True))
+        listeners = dict(zip(cast("list[str]", names), descriptors, strict=True))
         for name, spec in self.spec.services.items():
             self.services[name] = _Service(name, spec, socket.socket(fileno=listeners.pop(name)))
         for unused in listeners.values():
@@ -225,7 +226,7 @@ class Supervisor:
                 module.serve(service.spec, [service.listener], on_ready=lambda: _write_and_close(ready))
             )
         except BaseException:
-            sys.excepthook(*sys.exc_info())
+            traceback.print_exc()
             raise
         finally:
             sys.stderr.flush()

@@ -18,6 +18,7 @@ import socket
 import struct
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,16 @@ def _start(listener: socket.socket, log: Path) -> None:
     # The listener is handed over open, so that connections queue from the first moment.
     with log.open("ab") as output:
         subprocess.Popen(
-            ["/bin/sh", "-c", 'exec "$@" 3<&0 0</dev/null', "sh", sys.executable, "-I", "-m", "sidecars.zygote"],
+            [
+                "/bin/sh",
+                "-c",
+                'exec "$@" 3<&0 0</dev/null',
+                "sh",
+                sys.executable,
+                "-I",
+                "-m",
+                "sidecars.zygote",
+            ],
             stdin=listener.fileno(),
             stdout=output,
             stderr=output,
@@ -84,7 +94,7 @@ class Zygote:
         """Serve until nothing was asked for and no child is left for ``IDLE_EXIT_S``."""
         read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, ignore)
         with selectors.DefaultSelector() as selector:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(read_end, selectors.EVENT_READ)
@@ -127,11 +137,15 @@ def _run_child(serve: Callable[[socket.socket], None], connection: socket.socket
         serve(connection)
         code = 0
     except BaseException:
-        sys.excepthook(*sys.exc_info())
+        traceback.print_exc()
         raise
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def ignore(_number: int, _frame: object) -> None:
+    """Handle a signal whose only purpose is to end a wait."""
 
 
 def _drain(descriptor: int) -> None:

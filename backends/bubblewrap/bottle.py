@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from backends.bubblewrap import enter
+from backends.bubblewrap import enter, standins
 from backends.bubblewrap.sandbox import USER, WORKSPACE
 from backends.contract import Bottle, ExecResult
 from bottlemux.errors import BottlemuxError, UsageError
@@ -17,7 +17,8 @@ from bottlemux.state.liveness import is_alive, read_status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bottlemux.paths import BottlePaths
+    from bottlemux.paths import BottlePaths, Paths
+    from bottlemux.state.liveness import RuntimeStatus
 
 STOP_TIMEOUT_S = 10.0
 
@@ -25,9 +26,10 @@ STOP_TIMEOUT_S = 10.0
 class BubblewrapBottle(Bottle):
     """Reached over the control socket of its init; ended through its supervisor."""
 
-    def __init__(self, identity: str, files: BottlePaths) -> None:
+    def __init__(self, identity: str, paths: Paths) -> None:
         super().__init__(identity)
-        self._files = files
+        self._paths = paths
+        self._files = paths.bottle(identity)
 
     def claude_argv(self, argv: Sequence[str], *, tty: bool = True) -> list[str]:
         """Return the host command that runs ``argv`` in the bottle."""
@@ -60,8 +62,11 @@ class BubblewrapBottle(Bottle):
     def close(self) -> None:
         """Ask the supervisor to end the bottle, wait for it, kill it when it takes too long."""
         status = read_status(self._files)
-        if status is None or not is_alive(self._files):
-            return
+        if status is not None and is_alive(self._files):
+            self._end(status)
+        standins.remove(self._paths, self.identity)
+
+    def _end(self, status: RuntimeStatus) -> None:
         if not _ends_after(self._files, status.supervisor_pid, signal.SIGTERM) and not _ends_after(
             self._files, status.supervisor_pid, signal.SIGKILL
         ):

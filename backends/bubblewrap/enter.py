@@ -12,7 +12,6 @@ import fcntl
 import os
 import select
 import signal
-import socket
 import struct
 import sys
 import tempfile
@@ -24,7 +23,8 @@ from typing import TYPE_CHECKING
 from sidecars import ipc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    import socket
+    from collections.abc import Generator, Mapping, Sequence
 
 _CHUNK = 65536
 _BUFFER_LIMIT = 4 * _CHUNK
@@ -204,16 +204,17 @@ def _run_in_terminal(connection: socket.socket, command: Command) -> int:
 
 
 def _pump(connection: socket.socket, channels: Sequence[_Channel]) -> int:
+    control = connection.fileno()
     while True:
         inputs = [channel.source for channel in channels if channel.wants_input]
         outputs = [channel.sink for channel in channels if channel.wants_output]
-        readable, writable, _ = select.select([connection, *inputs], outputs, [])
+        readable, writable, _ = select.select([control, *inputs], outputs, [])
         for channel in channels:
             if channel.wants_output and channel.sink in writable:
                 channel.flush()
             if channel.wants_input and channel.source in readable:
                 channel.fill()
-        if connection in readable and (code := _exit_code(connection)) is not None:
+        if control in readable and (code := _exit_code(connection)) is not None:
             return code
 
 
@@ -241,7 +242,7 @@ def _window_size() -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _raw_terminal() -> Iterator[None]:
+def _raw_terminal() -> Generator[None]:
     if not os.isatty(0):
         yield
         return
@@ -254,7 +255,7 @@ def _raw_terminal() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _following_window_size(master: int) -> Iterator[None]:
+def _following_window_size(master: int) -> Generator[None]:
     def resize(*_: object) -> None:
         rows, columns = _window_size()
         with contextlib.suppress(OSError):
@@ -269,7 +270,7 @@ def _following_window_size(master: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _forwarding_signals(connection: socket.socket) -> Iterator[None]:
+def _forwarding_signals(connection: socket.socket) -> Generator[None]:
     def forward(number: int, _frame: object) -> None:
         with contextlib.suppress(OSError):
             ipc.send(connection, {"op": "signal", "signal": number})

@@ -5,6 +5,7 @@ filter, so whatever it starts is confined alike. The host talks to it over a soc
 not reachable by name from inside. Standard library only; ``ipc`` is ``sidecars.ipc``, mounted beside this file.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -18,8 +19,12 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
-import ipc  # type: ignore[import-not-found,unused-ignore]  # pyright: ignore
+if TYPE_CHECKING:
+    from sidecars import ipc
+else:
+    import ipc
 
 CONTROL_FD = 10
 SYNC_FD = 11
@@ -56,7 +61,7 @@ class Init:
         """Serve until the supervisor closes its end of ``sync``; then end every process and return."""
         wakeup_read, wakeup_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _ignore)
         self._watch(self.control, self._accept)
         self._watch(self.sync, self._stop)
         self.selector.register(wakeup_read, selectors.EVENT_READ, lambda: os.read(wakeup_read, 4096))
@@ -110,10 +115,8 @@ class Init:
                 os.close(descriptor)
 
     def _refuse(self, client: socket.socket, error: Exception) -> None:
-        try:
+        with contextlib.suppress(OSError):
             ipc.send(client, {"error": f"{type(error).__name__}: {error}", "code": 2})
-        except OSError:
-            pass
         self._disconnect(client)
 
     def _signal(self, client: socket.socket, message: dict[str, object]) -> None:
@@ -133,18 +136,16 @@ class Init:
             self.hung_up[child.pid] = time.monotonic() + HANGUP_GRACE_S
 
     def _spawn(self, client: socket.socket, request: dict[str, object], descriptors: list[int]) -> None:
-        size = request.get("tty")
+        size = cast("list[int] | None", request.get("tty"))
         if size:
             master, slave = os.openpty()
             descriptors += [master, slave]
-            set_window_size(master, size[0], size[1])  # type: ignore[index]
+            set_window_size(master, size[0], size[1])
             pid = _start(request, [slave, slave, slave], tty=True)
             reply = [master]
         else:
             pid = _start(request, descriptors[:3], tty=False)
             reply = []
-        if pid is None:
-            return
         child = Child(pid, client)
         self.children[pid] = child
         self.clients[client] = child
@@ -163,10 +164,8 @@ class Init:
                 self._report(child, os.waitstatus_to_exitcode(status))
 
     def _report(self, child: Child, code: int) -> None:
-        try:
+        with contextlib.suppress(OSError):
             ipc.send(child.client, {"exit": code})
-        except OSError:
-            pass
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -176,9 +175,9 @@ class Init:
                 del self.hung_up[pid]
 
 
-def _start(request: dict[str, object], stdio: list[int], *, tty: bool) -> int | None:
-    argv = [str(word) for word in request["argv"]]  # type: ignore[attr-defined]
-    environ = {**os.environ, **request.get("env", {})}  # type: ignore[dict-item]
+def _start(request: dict[str, object], stdio: list[int], *, tty: bool) -> int:
+    argv = cast("list[str]", request["argv"])
+    environ = {**os.environ, **cast("dict[str, str]", request.get("env", {}))}
     directory = str(request.get("cwd") or "/")
     if len(stdio) != 3 or not argv:
         raise ValueError("a program and three descriptors are needed")
@@ -221,14 +220,16 @@ def set_window_size(terminal: int, rows: int, columns: int) -> None:
 
 
 def _kill(pid: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def _any_process_left() -> bool:
     return any(name.isdigit() and name != "1" for name in os.listdir("/proc"))
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """SIGCHLD only has to end a wait."""
 
 
 def _limit_processes(count: int) -> None:

@@ -6,19 +6,19 @@ import os
 from typing import TYPE_CHECKING
 
 from backends import sidecar_specs
-from backends.bubblewrap import limits, sandbox
-from backends.bubblewrap.places import write_guest
+from backends.bubblewrap import limits, sandbox, seccomp
+from backends.contract import Authority
 from bottlemux.errors import BottlemuxError, UnavailableError
 from bottlemux.files import make_private_dir
 from sidecars import ipc, zygote
+from sidecars.ca import make_ca
+from sidecars.supervisor import BottleProcess, SupervisorSpec, encode
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
     from pathlib import Path
 
     from backends.bubblewrap.plan import BubblewrapPlan
-    from sidecars.supervisor import SupervisorSpec
 
 LAUNCH_TIMEOUT_S = 60.0
 _CONTROL_FD = 10
@@ -32,20 +32,26 @@ def connect(runtime: Path) -> socket.socket:
         raise UnavailableError(f"the sidecars' parent process does not start: {error}") from error
 
 
-def launch(connection: socket.socket, plan: BubblewrapPlan, lock: int, filters: Iterable[bytes]) -> None:
-    """Start the bottle of ``plan`` and return once its sidecars accept connections."""
-    from sidecars.ca import make_ca
-    from sidecars.supervisor import encode
-
+def make_authority(plan: BubblewrapPlan) -> Authority:
+    """Return a new certificate authority for this run of the bottle."""
     key, certificate = make_ca(f"bottlemux {plan.spec.identity}")
-    write_guest(plan, {"ca.pem": certificate.decode()})
+    return Authority(certificate=certificate, key=key)
+
+
+def launch(
+    connection: socket.socket, plan: BubblewrapPlan, authority: Authority, lock: int, *, cache: Path
+) -> None:
+    """Start the bottle of ``plan`` and return once its sidecars accept connections."""
     sidecar_specs.write_routes(plan.spec)
     limits.make_groups(plan.groups, plan.spec.identity, plan.wanted)
     options = "\0".join(sandbox.arguments(plan.sandbox)).encode()
     control = ipc.listen(str(plan.spec.files.control))
-    descriptors = [control.fileno(), *(_in_memory(data) for data in (options, *filters))]
+    descriptors = [
+        control.fileno(),
+        *(_in_memory(data) for data in (options, *seccomp.cached_filters(cache))),
+    ]
     try:
-        message: dict[str, object] = {"spec": encode(_supervisor_spec(plan, key, certificate))}
+        message: dict[str, object] = {"spec": encode(_supervisor_spec(plan, authority))}
         connection.settimeout(LAUNCH_TIMEOUT_S)
         ipc.send(connection, message, [lock, *descriptors])
         reply, _received = ipc.receive(connection)
@@ -60,9 +66,7 @@ def launch(connection: socket.socket, plan: BubblewrapPlan, lock: int, filters: 
         raise BottlemuxError(f"{plan.spec.identity} did not start: {reason}", hint=_log_hint(plan))
 
 
-def _supervisor_spec(plan: BubblewrapPlan, key: bytes, certificate: bytes) -> SupervisorSpec:
-    from sidecars.supervisor import BottleProcess, SupervisorSpec
-
+def _supervisor_spec(plan: BubblewrapPlan, authority: Authority) -> SupervisorSpec:
     files = plan.spec.files
     process = BottleProcess(
         argv=(plan.bwrap, "--args", str(sandbox.ARGUMENTS_FD), "--", *sandbox.init_command(plan.sandbox)),
@@ -76,7 +80,7 @@ def _supervisor_spec(plan: BubblewrapPlan, key: bytes, certificate: bytes) -> Su
         status_file=files.status,
         log_dir=files.logs,
         bottle=process,
-        egress=sidecar_specs.egress(plan.spec, key, certificate),
+        egress=sidecar_specs.egress(plan.spec, authority),
         git_gate=sidecar_specs.git_gate(plan.spec),
     )
 

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from backends.bubblewrap import standins
 from backends.bubblewrap.limits import GROUP_PREFIX, find_groups
 from bottlemux.identity import is_slug
 from bottlemux.state.liveness import is_alive
@@ -20,15 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BubblewrapCleanup:
-    """Runtime directories and control groups of bottles that do not live."""
+    """Runtime directories, control groups and stand-ins in projects, of bottles that do not live."""
 
+    paths: Paths
     runtime_directories: tuple[Path, ...] = ()
     groups: tuple[Path, ...] = ()
+    standins: tuple[str, ...] = ()
 
     def lines(self) -> Sequence[str]:
         """Return a line for each thing found."""
         runtime = [f"runtime directory {path}" for path in self.runtime_directories]
-        return runtime + [f"control group {path}" for path in self.groups]
+        groups = [f"control group {path}" for path in self.groups]
+        return runtime + groups + [f"stand-ins that {slug} left in its project" for slug in self.standins]
 
 
 def find_leftovers(paths: Paths) -> BubblewrapCleanup:
@@ -43,7 +47,8 @@ def find_leftovers(paths: Paths) -> BubblewrapCleanup:
         and not (path / "cgroup.procs").read_text()
         and _is_dead(paths, path.name.removeprefix(GROUP_PREFIX))
     )
-    return BubblewrapCleanup(runtime, groups)
+    left = tuple(slug for slug in standins.recorded(paths) if not is_alive(paths.bottle(slug)))
+    return BubblewrapCleanup(paths, runtime, groups, left)
 
 
 def _directories(parent: Path) -> Iterator[Path]:
@@ -59,6 +64,8 @@ def remove_leftovers(plan: BubblewrapCleanup) -> None:
     """Remove what ``plan`` lists; what is gone already is no error."""
     for directory in plan.runtime_directories:
         shutil.rmtree(directory, ignore_errors=True)
+    for slug in plan.standins:
+        standins.remove(plan.paths, slug)
     for group in plan.groups:
         with contextlib.suppress(OSError):
             group.rmdir()

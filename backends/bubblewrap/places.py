@@ -5,24 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backends import guest
+from backends import guest, workspace
+from backends.bubblewrap import sandbox, standins
 from backends.bubblewrap.limits import remove_groups
 from backends.programs import GUEST
-from backends.workspace import remove_placeholders
 from bottlemux.files import make_private_dir, write_atomic
 from bottlemux.state.liveness import hold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from backends.bubblewrap.plan import BubblewrapPlan
+    from backends.contract import BottleSpec
     from bottlemux.paths import BottlePaths
+
+_OWN_CODE = (Path(__file__).with_name("init.py"), Path(__file__).parents[2] / "sidecars" / "ipc.py")
 
 
 @contextlib.contextmanager
-def held_lock(files: BottlePaths) -> Iterator[int]:
+def held_lock(files: BottlePaths) -> Generator[int]:
     """Hold the bottle's lock meanwhile; the supervisor, which gets a copy, goes on holding it."""
     lock = hold(files.lock)
     try:
@@ -32,21 +36,64 @@ def held_lock(files: BottlePaths) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def undoing_on_failure(plan: BubblewrapPlan) -> Iterator[None]:
+def undoing_on_failure(plan: BubblewrapPlan) -> Generator[None]:
     """Remove what a failed launch made outside the bottle's state directory, which its caller owns."""
     try:
         yield
     except BaseException:
-        remove_placeholders(plan.spec.directory, plan.protection.placeholders)
+        standins.remove(plan.spec.paths, plan.spec.identity)
         shutil.rmtree(plan.spec.files.runtime, ignore_errors=True)
         remove_groups(plan.group_directories)
         raise
+
+
+def make_directories(plan: BubblewrapPlan) -> None:
+    """Make every directory that the plan mounts, the working copy included."""
+    spec = plan.spec
+    for directory in (spec.files.runtime, spec.files.logs, spec.files.guest, spec.files.home):
+        make_private_dir(directory)
+    for name in ("bin", "etc", "lib", "opt", "python", "skills"):
+        make_private_dir(spec.files.guest / name)
+    if spec.workspace == "mount":
+        standins.make(plan.spec, plan.protection)
+    elif not spec.resumed:
+        _make_workspace(spec)
+
+
+def _make_workspace(spec: BottleSpec) -> None:
+    target = spec.files.workspace
+    with contextlib.suppress(OSError):
+        target.rmdir()  # the record's directory comes with an empty one
+    if spec.workspace == "clone":
+        workspace.make_clone(spec.directory, target, f"bottlemux/{spec.identity}")
+    else:
+        workspace.make_copy(spec.directory, target)
 
 
 def write_guest(plan: BubblewrapPlan, files: Mapping[str, str]) -> None:
     """Write ``files`` below the directory that the bottle sees, read-only, at ``/run/bottlemux``."""
     for name, text in files.items():
         write_atomic(plan.spec.files.guest / name, text, mode=0o644)
+
+
+def provision_prompt(plan: BubblewrapPlan) -> None:
+    """Place the start script and what it reads, process 1, and a new home's files."""
+    write_guest(plan, guest.prompt_files(plan.spec))
+    write_guest(plan, {f"lib/{source.name}": source.read_text("utf-8") for source in _OWN_CODE})
+    write_guest(
+        plan, {f"etc/{name}": text for name, text in sandbox.guest_etc(plan.sandbox.hostname).items()}
+    )
+    (plan.spec.files.guest / "start").chmod(0o755)
+    make_program_places(plan)
+    if not plan.spec.resumed:
+        for name, text in guest.home_files(plan.spec).items():
+            make_private_dir((plan.spec.files.home / name).parent)
+            write_atomic(plan.spec.files.home / name, text)
+
+
+def provision_git(plan: BubblewrapPlan) -> None:
+    """Point git at the gate for every upstream of the manifest."""
+    write_guest(plan, {"etc/gitconfig": guest.gitconfig(plan.spec)})
 
 
 def make_program_places(plan: BubblewrapPlan) -> None:
@@ -64,7 +111,7 @@ def make_program_places(plan: BubblewrapPlan) -> None:
         link.symlink_to(target)
 
 
-def replace_skills(plan: BubblewrapPlan) -> None:
+def provision_skills(plan: BubblewrapPlan) -> None:
     """Copy the agent's skills as they are now, and link them into a new home directory."""
     files = plan.spec.files
     shutil.rmtree(files.guest / "skills")

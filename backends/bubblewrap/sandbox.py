@@ -121,7 +121,16 @@ def init_command(sandbox: Sandbox) -> list[str]:
     """Return the argv of the bottle's first process."""
     ports = [f"{name}={port}" for name, port in SIDECAR_PORTS.items()]
     # -P and -I would hide the directory of the script, where its one import lies.
-    return [sandbox.interpreter, "-E", "-s", "-S", "-B", f"{LIBRARY}/init.py", str(sandbox.process_limit), *ports]
+    return [
+        sandbox.interpreter,
+        "-E",
+        "-s",
+        "-S",
+        "-B",
+        f"{LIBRARY}/init.py",
+        str(sandbox.process_limit),
+        *ports,
+    ]
 
 
 def guest_etc(hostname: str) -> dict[str, str]:

@@ -18,6 +18,8 @@ from bottlemux.files import make_private_dir, write_atomic
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyseccomp import SyscallFilter
+
 REFUSED_CALLS = (
     # kernel keyrings are not separated by namespaces
     "add_key", "keyctl", "request_key",
@@ -66,7 +68,7 @@ def _name_of(number: int) -> str | None:
         name = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, number)
     except (ValueError, OSError):
         return None
-    return name.decode() if isinstance(name, bytes) else name
+    return name.decode()
 
 
 def _refusals() -> bytes:
@@ -96,9 +98,9 @@ def _is_native(name: str) -> bool:
         return False
 
 
-def _program(seccomp_filter: object) -> bytes:
-    with os.fdopen(os.memfd_create("seccomp"), "w+b", buffering=0) as stream:
-        seccomp_filter.export_bpf(stream)  # type: ignore[attr-defined]
+def _program(rules: SyscallFilter) -> bytes:
+    with os.fdopen(os.memfd_create("seccomp"), "w+b") as stream:
+        rules.export_bpf(stream)
         stream.seek(0)
         return stream.read()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bottlemux.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
 _PATIENCE_S = 0.7
 _FRAMES = "|/-\\"
@@ -25,14 +25,16 @@ def is_interactive() -> bool:
 def confirm(question: str) -> bool:
     """Ask a yes/no question; anything but yes is no. Without a terminal there is nobody to ask."""
     if not sys.stdin.isatty():
-        raise UsageError("there is no terminal to confirm on", hint="give --yes to go ahead without a question")
+        raise UsageError(
+            "there is no terminal to confirm on", hint="give --yes to go ahead without a question"
+        )
     sys.stdout.write(f"{question} [y/N] ")
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 @contextlib.contextmanager
-def progress(text: str) -> Iterator[None]:
+def progress(text: str) -> Generator[None]:
     """Show that something goes on, once it takes longer than a moment; only on a terminal."""
     if not sys.stderr.isatty():
         yield

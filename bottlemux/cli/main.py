@@ -89,7 +89,9 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     wanted = next((word for word in words if word in COMMANDS), None)
     for name, summary in COMMANDS.items():
-        command = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        command = subparsers.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:] + "."
+        )
         _add_socket_name(command, default=argparse.SUPPRESS)
         if name == wanted:
             import_module(f"bottlemux.cli.{_module_name(name)}").configure(command)
@@ -98,7 +100,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 def _add_socket_name(parser: argparse.ArgumentParser, *, default: str | None) -> None:
     parser.add_argument(
-        "--socket-name", metavar="NAME", default=default, help="use the tmux server of this name (tmux -L NAME)"
+        "--socket-name",
+        metavar="NAME",
+        default=default,
+        help="use the tmux server of this name (tmux -L NAME)",
     )
 
 

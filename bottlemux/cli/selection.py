@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 def add_slugs(parser: argparse.ArgumentParser, *, everything: str) -> None:
     """Add ``SLUG...`` and ``--all``, which stands for ``everything``."""
-    parser.add_argument("slugs", metavar="SLUG", nargs="*", help="a bottle, or the unique beginning of its name")
+    parser.add_argument(
+        "slugs", metavar="SLUG", nargs="*", help="a bottle, or the unique beginning of its name"
+    )
     parser.add_argument("--all", action="store_true", help=everything)
 
 

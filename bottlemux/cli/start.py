@@ -28,7 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
     parser.add_argument("--dry-run", action="store_true", help="print the preflight and make nothing")
     parser.add_argument("-d", "--detach", action="store_true", help="do not go to the window")
-    parser.add_argument("arguments", metavar="ARGS", nargs="*", help="after --: more arguments of the program")
+    parser.add_argument(
+        "arguments", metavar="ARGS", nargs="*", help="after --: more arguments of the program"
+    )
     parser.set_defaults(run=run)
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import argparse
 
     from bottlemux.lifecycle.context import Context
+    from bottlemux.state.metadata import Metadata
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +27,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
     def runs(identity: str) -> bool:
         return is_alive(context.paths.bottle(identity))
 
-    return selection.for_each(
-        context, options, lambda record: (stop(context, record), "stopped")[1], default=runs
-    )
+    def end(record: Metadata) -> str:
+        stop(context, record)
+        return "stopped"
+
+    return selection.for_each(context, options, end, default=runs)

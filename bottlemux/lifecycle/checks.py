@@ -62,7 +62,9 @@ def _tmux(context: Context) -> Iterator[Check]:
 
 
 def _locale(context: Context) -> Iterator[Check]:
-    value = next((context.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if context.environ.get(name)), "")
+    value = next(
+        (context.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if context.environ.get(name)), ""
+    )
     if "utf-8" in value.lower().replace("utf8", "utf-8"):
         yield Check("locale", "ok", value)
     else:
@@ -119,7 +121,9 @@ def _claude(context: Context) -> Iterator[Check]:
 def _company_proxy(context: Context) -> Iterator[Check]:
     extra = sorted(path.name for path in _EXTRA_CAS.glob("*.crt"))
     if extra:
-        yield Check("extra CAs", "ok", f"this machine trusts {', '.join(extra)}; egress uses the system's trust")
+        yield Check(
+            "extra CAs", "ok", f"this machine trusts {', '.join(extra)}; egress uses the system's trust"
+        )
     proxies = [name for name in ("HTTPS_PROXY", "https_proxy") if context.environ.get(name)]
     if proxies:
         fix = "egress connects directly: allow this machine to reach the routes' hosts"
@@ -128,7 +132,7 @@ def _company_proxy(context: Context) -> Iterator[Check]:
 
 def worst(checks: list[Check]) -> Level:
     """Return the gravest level among ``checks``."""
-    order: list[Level] = ["ok", "warning", "error"]
-    return max((check.level for check in checks), key=order.index, default="ok")
-
-
+    levels = {check.level for check in checks}
+    if "error" in levels:
+        return "error"
+    return "warning" if "warning" in levels else "ok"

@@ -107,9 +107,7 @@ def check_layout(context: Context, name: str, directory: Path) -> None:
         raise unknown_name("layout", name, known, hint="bottlemux list layouts")
 
 
-def _choose_backend(
-    context: Context, chosen: str | None, resolved: ResolvedAgent
-) -> BottleBackend[Any, Any]:
+def _choose_backend(context: Context, chosen: str | None, resolved: ResolvedAgent) -> BottleBackend[Any, Any]:
     name = chosen or context.environ.get("BOTTLEMUX_BACKEND") or resolved.bottle.backend
     name = name or load_config(context.paths).backend
     if name is not None and not has_backend(name):

@@ -90,9 +90,7 @@ def _mend(context: Context, record: Metadata) -> str:
 def find_bottle(context: Context, record: Metadata) -> Bottle:
     """Return a handle on a running bottle; ``NotFoundError`` when it does not run."""
     if not is_alive(context.paths.bottle(record.identity)):
-        raise NotFoundError(
-            f"{record.identity} does not run", hint=f"bottlemux resume {record.identity}"
-        )
+        raise NotFoundError(f"{record.identity} does not run", hint=f"bottlemux resume {record.identity}")
     return get_bottle_backend(record.backend, paths=context.paths).find(record.identity)
 
 

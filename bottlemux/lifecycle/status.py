@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from bottlemux.errors import BottlemuxError
 from bottlemux.state.liveness import RuntimeStatus, is_alive, read_status
@@ -87,9 +87,7 @@ def _windows(context: Context) -> dict[str, WindowInfo]:
 
 
 def _broken_row(record: BrokenRecord) -> BottleStatus:
-    return BottleStatus(
-        record.identity, "", "", "broken", record.problem, "", None, None, 0, 0, services={}
-    )
+    return BottleStatus(record.identity, "", "", "broken", record.problem, "", None, None, 0, 0, services={})
 
 
 def _row(
@@ -102,9 +100,11 @@ def _row(
     alive: bool,
 ) -> BottleStatus:
     state, reason, since = _state(record, status, window, alive=alive)
-    services = {name: _service_text(item.state, item.restarts) for name, item in status.services.items()} if (
-        status and alive
-    ) else {}
+    services = (
+        {name: _service_text(item.state, item.restarts) for name, item in status.services.items()}
+        if (status and alive)
+        else {}
+    )
     return BottleStatus(
         slug=record.identity,
         agent=record.agent,
@@ -160,10 +160,10 @@ def count_blocked(audit: Path) -> int:
 
 def _is_block(line: bytes) -> bool:
     try:
-        entry: object = json.loads(line)
-    except ValueError:
+        entry = cast("dict[str, object]", json.loads(line))
+        return entry["decision"] == "block"
+    except (ValueError, TypeError, KeyError):
         return False
-    return isinstance(entry, dict) and entry.get("decision") == "block"
 
 
 def measure(statuses: Mapping[str, RuntimeStatus]) -> dict[str, Usage]:

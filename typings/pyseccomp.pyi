@@ -1,0 +1,26 @@
+from typing import BinaryIO, overload
+
+ALLOW: int
+MASKED_EQ: int
+
+def ERRNO(x: int) -> int: ...
+
+class Attr:
+    CTL_OPTIMIZE: int
+
+class Arch:
+    NATIVE: int
+
+class Arg:
+    def __init__(self, arg: int, op: int, datum_a: int, datum_b: int = ...) -> None: ...
+
+class SyscallFilter:
+    def __init__(self, defaction: int) -> None: ...
+    def set_attr(self, attr: int, value: int) -> None: ...
+    def add_rule(self, action: int, syscall: str | int, *args: Arg) -> None: ...
+    def export_bpf(self, file: BinaryIO) -> None: ...
+
+@overload
+def resolve_syscall(arch: int, syscall: int) -> bytes: ...
+@overload
+def resolve_syscall(arch: int, syscall: str) -> int: ...
