@@ -66,7 +66,7 @@ def list_project_files(cwd: Path, folder: str) -> list[str]:
     if descriptor is None:
         return []
     try:
-        return os.listdir(descriptor)  # noqa: PTH208 - a descriptor
+        return os.listdir(descriptor)
     finally:
         os.close(descriptor)
 
@@ -74,7 +74,7 @@ def list_project_files(cwd: Path, folder: str) -> list[str]:
 def list_user_files(directory: Path) -> list[str]:
     """Return the names in one of the user's directories; whatever is wrong with it, the list is empty."""
     with suppress(OSError):
-        return os.listdir(directory)  # noqa: PTH208 - listings are on the start-up path
+        return os.listdir(directory)
     return []
 
 

@@ -118,7 +118,7 @@ class BottleStore:
     def identities(self) -> list[str]:
         """Return the identity of every bottle there is a directory for, sorted; nothing is read."""
         try:
-            names = os.listdir(self.paths.bottles)  # noqa: PTH208 - several times faster than iterdir
+            names = os.listdir(self.paths.bottles)
         except OSError:
             return []
         return sorted(name for name in names if is_slug(name))
@@ -129,7 +129,7 @@ class BottleStore:
         A draft younger than a minute may belong to a start that is under way and is left out.
         """
         try:
-            names = os.listdir(self.paths.bottles)  # noqa: PTH208
+            names = os.listdir(self.paths.bottles)
         except OSError:
             return []
         found = [self.paths.bottles / name for name in sorted(names) if name.startswith((_NEW, _GONE))]
