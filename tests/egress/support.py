@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +130,10 @@ class Upstream:
         buffer += data
         return bool(data)
 
+    def _read_more(self, stream: socket.socket, buffer: bytearray) -> None:
+        if not self._read(stream, buffer):
+            raise ConnectionError("the request is incomplete")
+
     def _serve_one(self, stream: socket.socket, buffer: bytearray) -> bool:
         while (end := buffer.find(b"\r\n\r\n")) < 0:
             if not self._read(stream, buffer):
@@ -147,12 +151,12 @@ class Upstream:
         if request.header("transfer-encoding"):
             while True:
                 while b"\r\n" not in buffer:
-                    assert self._read(stream, buffer)
+                    self._read_more(stream, buffer)
                 line, _, rest = bytes(buffer).partition(b"\r\n")
                 size = int(line, 16)
                 buffer[:] = rest
                 while len(buffer) < size + 2:
-                    assert self._read(stream, buffer)
+                    self._read_more(stream, buffer)
                 body += buffer[:size] if self.keep_bodies else b""
                 del buffer[: size + 2]
                 if size == 0:
@@ -160,7 +164,7 @@ class Upstream:
         left = int((request.header("content-length") or ["0"])[0])
         while left:
             if not buffer:
-                assert self._read(stream, buffer)
+                self._read_more(stream, buffer)
             part = buffer[:left]
             left -= len(part)
             del buffer[: len(part)]
@@ -217,24 +221,14 @@ class Client:
         self.send(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n")
         return self.read(method="CONNECT")
 
-    def start_tls(self, name: str | None, alpn: list[str] | None = None) -> None:
-        context = ssl.create_default_context(cadata=self.proxy.ca_cert.decode())
-        context.verify_flags |= ssl.VERIFY_X509_STRICT
-        context.check_hostname = name is not None and name == self.proxy.verify_as.get(name, name)
-        if alpn:
-            context.set_alpn_protocols(alpn)
-        if name is None or not context.check_hostname:
-            context.check_hostname = False
-        self.socket = context.wrap_socket(self.socket, server_hostname=name)
-
-    def tunnel(self, host: str, port: int = 443, *, sni: str | None = "", check_name: bool = True) -> None:
+    def tunnel(self, host: str, port: int = 443, *, sni: str | None = "") -> None:
         """CONNECT and do the handshake; ``sni`` is the host unless given, none if ``None``."""
         answer = self.connect(f"{host}:{port}")
         assert answer.status == 200, answer
         name = host if sni == "" else sni
         context = ssl.create_default_context(cadata=self.proxy.ca_cert.decode())
         context.verify_flags |= ssl.VERIFY_X509_STRICT
-        context.check_hostname = name == host and check_name
+        context.check_hostname = name == host
         self.socket = context.wrap_socket(self.socket, server_hostname=name)
 
     def request(
@@ -285,7 +279,7 @@ class Client:
         return Answer(int(lines[0].split()[1]), {n.lower(): v.strip() for n, _, v in pairs}, b"", head)
 
     def read(self, *, method: str = "GET") -> Answer:
-        """Read one whole answer."""
+        """Read one whole answer, but for those that only say to go on."""
         answer = self.read_head()
         while answer.status == 100:
             answer = self.read_head()
@@ -336,7 +330,6 @@ class Proxy:
     routes_file: Path
     audit_file: Path
     _stop: Callable[[], None]
-    verify_as: dict[str, str] = field(default_factory=dict)
 
     def connect(self) -> socket.socket:
         if isinstance(self.address, str):
