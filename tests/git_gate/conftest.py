@@ -131,6 +131,9 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 MaxStartups 100
+KexAlgorithms curve25519-sha256
+PrintMotd no
+PrintLastLog no
 """
     )
     return Sshd(directory, port, host.with_suffix(".pub").read_text().strip(), identity)

@@ -54,9 +54,11 @@ def test_upstream_is_parsed(upstream: str, expected: tuple[str, str, int, str]) 
     [
         "", "-oProxyCommand=x", "ssh://-oProxyCommand=x/r", "ssh://git@-oProxyCommand=x/r", "git@-h:r",
         "-git@h:r", "ssh://-g@h/r", "git@h:-r", "ssh://git@h/a/-r", "ssh://git@h:0/r", "ssh://git@h:65536/r",
-        "ssh://git@h:22;id/r", "ssh://h/r", "https://h/r", "ext::sh -c id", "file:///r", "/srv/r", "git@h:", "ssh://git@h",
-        "ssh://git@h/", "ssh://git@h/a/../b", "ssh://git@h/a//b", "ssh://git@h/./a", "git@h:r;id", "git@h:$(id)", "git@h:`id`",
-        "git@h:a b", "git@h:a\nb", "git@h:a\n", "git@h:a\x00b", "git@h:a'b", 'git@h:a"b', "git@h:%h", "git@h:a|b", "git@h:a\\b",
+        "ssh://git@h:22;id/r", "ssh://h/r", "https://h/r", "ext::sh -c id", "file:///r", "/srv/r", "git@h:",
+        "ssh://git@h", "ssh://git@h/", "ssh://git@h/a/../b", "ssh://git@h/a//b", "ssh://git@h/./a", "git@h:r;id", "git@h:$(id)",
+        "git@h:`id`",
+        "git@h:a b", "git@h:a\nb", "git@h:a\n", "git@h:a\x00b", "git@h:a'b", 'git@h:a"b', "git@h:%h",
+        "git@h:a|b", "git@h:a\\b",
         "ssh://git:pw@h/r", "ssh://git@h/r?x", "ssh://git@h/r#x", "ssh://git@h:٢٢/r",
     ],
 )  # fmt: skip

@@ -1,0 +1,189 @@
+"""What is too much, broken or unscannable is refused; so is everything when the gate itself cannot do its work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sidecars.git_gate import engines
+from sidecars.git_gate.gitleaks import GitleaksScanner
+from sidecars.git_gate.objects import NewObject
+from sidecars.git_gate.refusal import Refused
+from sidecars.scan.gitleaks import find_binary
+
+from .conftest import clean_env, git
+from .fakes import aws_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from .conftest import World
+
+
+def refused(world: World, work: Path, reason: str, text: str = "") -> None:
+    done = git(work, "push", "origin", "HEAD:refs/heads/x", check=False)
+    assert done.returncode != 0, done.stderr
+    assert text in done.stderr
+    last = world.gates[-1].audit()[-1]
+    assert (last["decision"], last["reason"]) == ("block", reason)
+    assert not world.upstream_ref("refs/heads/x")
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason", "text"),
+    [
+        pytest.param(
+            {"pack_bytes": 1 << 20},
+            "too-large",
+            "remote: fatal: pack exceeds maximum allowed size",
+            id="pack",
+        ),
+        pytest.param(
+            {"object_bytes": 1 << 20}, "too-large", "remote: git-gate: refused (too-large)", id="object"
+        ),
+        pytest.param({"scan_bytes": 1 << 20}, "too-large", "remote: git-gate: refused (too-large)", id="sum"),
+        pytest.param({"objects": 2}, "too-large", "3 new objects, 2 can be scanned", id="objects"),
+        pytest.param(
+            {"scan_s": 0.001}, "scanner-failed", "remote: git-gate: refused (scanner-failed)", id="time"
+        ),
+    ],
+)
+def test_limits(world: World, limits: dict[str, Any], reason: str, text: str) -> None:
+    world.limit(**limits)
+    work = world.clone(world.gate())
+    world.commit(work, "big", os.urandom(2 << 20))
+    refused(world, work, reason, text)
+
+
+def test_too_many_refs(world: World) -> None:
+    world.limit(refs=2)
+    work = world.clone(world.gate())
+    done = git(work, "push", "origin", "HEAD:a", "HEAD:b", "HEAD:c", check=False)
+    assert "between 1 and 2 refs" in done.stderr
+
+
+def test_broken_objects(world: World) -> None:
+    work = world.clone(world.gate())
+    tree = git(work, "rev-parse", "HEAD^{tree}").stdout.strip()
+    raw = f"tree {tree}\nauthor x\ncommitter x\n\nbroken\n".encode()
+    made = subprocess.run(
+        ["git", "hash-object", "-t", "commit", "-w", "--literally", "--stdin"],
+        input=raw, cwd=work, env=clean_env(work), capture_output=True, check=True,
+    )  # fmt: skip
+    git(work, "update-ref", "--no-deref", "HEAD", made.stdout.decode().strip())
+    refused(world, work, "fsck", "missingEmail")
+
+
+def test_git_that_does_not_ask_is_not_believed(world: World) -> None:
+    gate = world.gate()
+    work = world.clone(gate)
+    world.commit(work)
+    (gate.spec.cache_dir / "hooks" / "pre-receive").chmod(0o600)
+    done = git(work, "push", "origin", "HEAD:refs/heads/x", check=False)
+    assert done.returncode != 0
+    assert "new branch" not in done.stderr
+    assert gate.audit()[-1]["reason"] == "scanner-failed"
+    (gate.spec.cache_dir / "hooks" / "pre-receive").chmod(0o700)
+    git(work, "push", "origin", "HEAD:refs/heads/y")
+    assert "refs/heads/x" not in gate.mirror_refs()
+
+
+def test_what_cannot_be_recorded_is_not_allowed(world: World) -> None:
+    gate = world.gate()
+    work = world.clone(gate)
+    world.commit(work)
+    gate.spec.audit_file.unlink()
+    gate.spec.audit_file.mkdir()
+    for done in (git(work, "fetch", check=False), git(work, "push", "origin", "HEAD:x", check=False)):
+        assert done.returncode != 0
+        assert "git-gate: refused (audit-unavailable)" in done.stderr
+    assert not world.upstream_ref("refs/heads/x")
+
+
+class _Scanner:
+    def __init__(self, error: Exception | None) -> None:
+        self._error = error
+
+    async def scan(self, batch: Sequence[NewObject], *, deadline: float) -> list[Any]:
+        if self._error is not None:
+            raise self._error
+        await asyncio.Event().wait()
+        return []
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a value that must not be shown"), None], ids=["crash", "hang"]
+)
+def test_a_failing_scanner_refuses(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    monkeypatch.setattr(engines, "make_scanner", lambda spec: _Scanner(error))
+    world.limit(scan_s=1.0)
+    work = world.clone(world.gate())
+    world.commit(work)
+    refused(world, work, "scanner-failed", "the scan for secrets did not complete")
+
+
+def scan_with(
+    binary: Path, directory: Path, *contents: bytes, seconds: float = 20.0
+) -> list[tuple[str, str]]:
+    batch = [NewObject("blob", "c" * 40, f"f{index}", content) for index, content in enumerate(contents)]
+    scanner = GitleaksScanner(binary, directory)
+    found = asyncio.run(scanner.scan(batch, deadline=time.monotonic() + seconds))
+    return [(finding.rule, finding.item.path) for finding in found]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("exit 1", id="crash"),
+        pytest.param("kill -9 $$", id="killed"),
+        pytest.param("exit 0", id="silent"),
+        pytest.param("echo nonsense", id="nonsense"),
+        pytest.param("echo '{}x'", id="half-json"),
+        pytest.param("echo '[{}]'; exit 77", id="empty-entry"),
+        pytest.param("echo '[]'; exit 77", id="contradiction"),
+        pytest.param("""echo '[{"RuleID": "r", "StartLine": 1}]'""", id="found-but-clean-exit"),
+        pytest.param("sleep 60", id="hang"),
+    ],
+)
+def test_a_failing_gitleaks_refuses(tmp_path: Path, script: str) -> None:
+    binary = tmp_path / "gitleaks"
+    binary.write_text(f"#!/bin/sh\ncat > /dev/null\n{script}\n")
+    binary.chmod(0o755)
+    with pytest.raises(Refused) as caught:
+        scan_with(binary, tmp_path / "d", b"x", seconds=1.0)
+    assert caught.value.reason == "scanner-failed"
+
+
+def test_a_missing_gitleaks_refuses(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        scan_with(tmp_path / "none", tmp_path / "d", b"x")
+
+
+def test_gitleaks_is_started_deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITLEAKS_CONFIG", "/hostile")
+    binary = tmp_path / "gitleaks"
+    binary.write_text(f'#!/bin/sh\ncat > /dev/null\n(env; pwd; echo "$@") > {tmp_path}/env\necho "[]"\n')
+    binary.chmod(0o755)
+    assert scan_with(binary, tmp_path / "d", b"x") == []
+    seen = (tmp_path / "env").read_text()
+    assert "GITLEAKS_CONFIG" not in seen
+    assert f"{tmp_path}/d/empty\n" in seen
+    assert "--ignore-gitleaks-allow" in seen
+    assert f"--config {tmp_path}/d/config.toml" in seen
+
+
+def test_gitleaks_names_the_right_file(tmp_path: Path) -> None:
+    binary = find_binary()
+    if binary is None:
+        pytest.skip("gitleaks is not installed")
+    contents = [b"clean\n", f'a = 1\nkey = "{aws_key()}" # gitleaks:allow'.encode(), b"", b"clean"]
+    assert scan_with(binary, tmp_path / "d", *contents) == [("aws-access-token", "f1")]
+    assert scan_with(binary, tmp_path / "d", b"clean") == []
