@@ -121,7 +121,7 @@ UNREADABLE: dict[str, tuple[bytes, str, str, str]] = {
     "hidden-bomb": (gzip.compress(bytes(64 << 20)), "text/plain", "", "too-large"),
     "unknown-charset": (b"x", "text/plain; charset=klingon", "", "unknown-encoding"),
     "codec-that-is-no-charset": (b"x", "text/plain; charset=zip", "", "unknown-encoding"),
-    "costly-codec": (b"x", "text/plain; charset=punycode", "", "unknown-encoding"),
+    "costly-codec": (b"bcher-kva", "text/plain; charset=punycode", "", "unknown-encoding"),
     "wrong-charset": (b"\xff\xfe\xfd", "text/plain; charset=gb18030", "", "unknown-encoding"),
     "seven-zip": (b"7z\xbc\xaf\x27\x1c" + bytes(90), "application/octet-stream", "", "unknown-encoding"),
     "deep-json": (b"[" * 200_000 + b"]" * 200_000, "application/json", "", "too-deep"),

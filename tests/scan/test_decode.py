@@ -231,3 +231,11 @@ MAGICS = [
 def test_no_input_raises_anything_but_unreadable(data: bytes) -> None:
     with contextlib.suppress(UnreadableError):
         INSPECTOR.rules(data)
+
+
+def test_a_budget_ends_in_each_dimension() -> None:
+    for spend in (lambda each: each.check_time(), lambda each: each.item(), lambda each: each.take(1)):
+        with pytest.raises(UnreadableError):
+            spend(Budget(Limits(max_bytes=0, max_items=0, max_seconds=-1)))
+    with pytest.raises(UnreadableError, match="too-slow"):
+        Budget(Limits(max_seconds=-1)).take(0)
