@@ -72,6 +72,7 @@ class Upstream:
         self.bytes_received = 0
         self.handler: Handler = lambda _request, send: send(plain_response())
         self.keep_bodies = True
+        self.greeting = b""
         self._context = self._make_context(directory, hosts, ca_pair) if hosts else None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -119,10 +120,12 @@ class Upstream:
         with contextlib.suppress(OSError, ValueError), connection:
             stream = self._context.wrap_socket(connection, server_side=True) if self._context else connection
             self._sockets.append(stream)
+            if self.greeting:
+                stream.sendall(self.greeting)
             buffer = bytearray()
-            while self._serve_one(stream, buffer):
-                pass
-            stream.close()
+            with stream:
+                while self._serve_one(stream, buffer):
+                    pass
 
     def _read(self, stream: socket.socket, buffer: bytearray) -> bool:
         data = stream.recv(65536)
@@ -173,6 +176,7 @@ class Upstream:
         return bytes(body)
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in self._sockets:
             with contextlib.suppress(OSError):
