@@ -20,6 +20,7 @@ START_SCRIPT = f"{GUEST}/start"
 PROMPT_FILE = f"{GUEST}/prompt"
 INSTRUCTIONS_FILE = f"{GUEST}/instructions"
 QUICK_FAILURE_S = 15
+_FIRST_SIGNAL_CODE = 128
 PROMPT_ARGUMENT_LIMIT = 120_000
 """Bytes. Linux takes 131,071 in one argument; a longer prompt is handed over as a file to read."""
 
@@ -31,7 +32,7 @@ class Preset:
     ``environ`` is added to the bottle's environment, ``home`` are files put into a new home directory, ``unattended``
     are arguments that let it work without asking (left out when the operator gave one of ``permission_options``),
     ``resume`` those that continue its last conversation, which exists when ``conversation`` (a shell pattern below the
-    home directory) matches.
+    home directory) matches. ``before_prompt`` keeps a prompt that begins with a dash from being taken for an option.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Preset:
     permission_options: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
     conversation: str = ""
+    before_prompt: tuple[str, ...] = ()
     instructions: tuple[str, ...] = ()
     skills: str = ""
 
@@ -64,7 +66,9 @@ _PRESETS = {
         tested="end to end with Claude Code 2.1",
         environ={
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL": "1",
             "DISABLE_AUTOUPDATER": "1",
+            "DISABLE_INSTALLATION_CHECKS": "1",
         },
         home={
             ".claude.json": json.dumps(_CLAUDE_STATE, indent=2) + "\n",
@@ -74,6 +78,7 @@ _PRESETS = {
         permission_options=("--permission-mode", "--dangerously-skip-permissions", "--allowedTools"),
         resume=("--continue",),
         conversation=".claude/projects/-workspace/*.jsonl",
+        before_prompt=("--",),
         instructions=("--append-system-prompt",),
         skills=".claude/skills",
     ),
@@ -93,26 +98,38 @@ def start_script(argv: Sequence[str], arguments: Sequence[str], *, prompt: str, 
     Prompt and instructions are read from files, so that they may hold any character.
     """
     preset = preset_of(argv)
-    chosen = any(word.partition("=")[0] in preset.permission_options for word in (*argv, *arguments))
-    words = [*argv, *(() if chosen else preset.unattended), *arguments]
-    command = shlex.join(words)
-    if instructions and preset.instructions:
-        command += f' {shlex.join(preset.instructions)} "$(cat {INSTRUCTIONS_FILE})"'
-    fresh = f'{command} "$(cat {PROMPT_FILE})"' if prompt else command
+    command = _command(preset, argv, arguments, instructions=instructions)
     lines = ["#!/bin/sh", "cd /workspace || exit 126"]
     if preset.resume:
-        lines += [
-            f'set -- "$HOME"/{preset.conversation}',
-            'if [ -e "$1" ]; then',
-            "  started=$(date +%s)",
-            f"  {command} {shlex.join(preset.resume)}",
-            "  code=$?",
-            f'  [ "$code" -ne 0 ] && [ $(($(date +%s) - started)) -lt {QUICK_FAILURE_S} ] || exit "$code"',
-            '  echo "bottlemux: the conversation could not be continued; starting a fresh one"',
-            "fi",
-        ]
-    lines.append(f"exec {fresh}")
-    return "\n".join(lines) + "\n"
+        lines += _continuing(preset, command)
+    if prompt:
+        # The dot keeps line ends, which a command substitution drops, and goes again.
+        lines += [f"prompt=$(cat {PROMPT_FILE}; printf .)", "prompt=${prompt%.}"]
+        command = " ".join([command, *preset.before_prompt, '"$prompt"'])
+    return "\n".join([*lines, f"exec {command}"]) + "\n"
+
+
+def _command(preset: Preset, argv: Sequence[str], arguments: Sequence[str], *, instructions: str) -> str:
+    chosen = any(word.partition("=")[0] in preset.permission_options for word in (*argv, *arguments))
+    command = shlex.join([*argv, *(() if chosen else preset.unattended), *arguments])
+    if instructions and preset.instructions:
+        command += f' {shlex.join(preset.instructions)} "$(cat {INSTRUCTIONS_FILE})"'
+    return command
+
+
+def _continuing(preset: Preset, command: str) -> list[str]:
+    """Return the lines that continue a conversation. A program that was killed did not fail to continue it."""
+    return [
+        f'set -- "$HOME"/{preset.conversation}',
+        'if [ -e "$1" ]; then',
+        "  started=$(date +%s)",
+        f"  {command} {shlex.join(preset.resume)}",
+        "  code=$?",
+        f'  [ "$code" -ne 0 ] && [ "$code" -lt {_FIRST_SIGNAL_CODE} ] || exit "$code"',
+        f'  [ $(($(date +%s) - started)) -lt {QUICK_FAILURE_S} ] || exit "$code"',
+        '  echo "bottlemux: the conversation could not be continued; starting a fresh one"',
+        "fi",
+    ]
 
 
 def prompt_for(argument: str) -> str:

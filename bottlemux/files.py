@@ -21,8 +21,11 @@ def make_private_dir(path: Path) -> Path:
     return path
 
 
-def write_atomic(path: Path, data: str | bytes, *, mode: int = 0o600) -> None:
-    """Replace ``path`` by ``data`` in one step, flushed to disk; a crash leaves the old content or the new."""
+def write_atomic(path: Path, data: str | bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+    """Replace ``path`` by ``data`` in one step; a crash leaves the old content or the new.
+
+    ``durable`` waits until it is on the disk; a file that the next launch writes again can do without.
+    """
     raw = data.encode() if isinstance(data, str) else data
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -30,7 +33,8 @@ def write_atomic(path: Path, data: str | bytes, *, mode: int = 0o600) -> None:
             os.fchmod(descriptor, mode)
             stream.write(raw)
             stream.flush()
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         os.replace(temporary, path)  # noqa: PTH105 - both are plain strings here
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

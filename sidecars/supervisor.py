@@ -8,13 +8,11 @@ When the supervisor ends, everything it started ends.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import ctypes
 import fcntl
 import json
 import os
-import pickle
 import selectors
 import signal
 import socket
@@ -29,12 +27,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from sidecars import ipc, zygote
+from sidecars.launch import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sidecars.egress.spec import EgressSpec
-    from sidecars.git_gate.spec import GitGateSpec
+    from sidecars.launch import BottleProcess, SupervisorSpec
 
 SYNC_FD = 11
 START_TIMEOUT_S = 20.0
@@ -45,39 +41,6 @@ SERVICE_MODULES = {"egress": "sidecars.outbound", "git-gate": "sidecars.git_gate
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _LOG_TAIL_BYTES = 2000
-
-
-@dataclass(frozen=True)
-class BottleProcess:
-    """The bottle as a child process: its first message on ``SYNC_FD`` brings the sidecars' listening sockets.
-
-    ``descriptors`` are the numbers at which the launcher's descriptors appear in it, in the order they were sent;
-    ``cgroups`` are existing control group directories that it joins and that are removed at its end.
-    """
-
-    argv: tuple[str, ...]
-    environ: dict[str, str]
-    descriptors: tuple[int, ...] = ()
-    cgroups: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class SupervisorSpec:
-    """All a supervisor needs. It travels over a private socket and is never written down: it holds secrets."""
-
-    slug: str
-    backend: str
-    status_file: Path
-    log_dir: Path
-    bottle: BottleProcess
-    egress: EgressSpec
-    git_gate: GitGateSpec | None = None
-
-    @property
-    def services(self) -> Mapping[str, object]:
-        """The sidecars to run, by name, with what each is told."""
-        present: dict[str, object | None] = {"egress": self.egress, "git-gate": self.git_gate}
-        return {name: spec for name, spec in present.items() if spec is not None}
 
 
 class LaunchError(Exception):
@@ -328,32 +291,13 @@ def preload() -> None:
         import_module(module).preload()
 
 
-def serve(connection: socket.socket) -> None:
-    """Take one :class:`SupervisorSpec` from ``connection`` and run it to its end."""
-    message, received = ipc.receive(connection)
-    if message is None:
-        return
-    lock, *descriptors = received
+def serve(connection: socket.socket, message: dict[str, object], descriptors: list[int]) -> None:
+    """Run the supervisor that ``message`` describes to its end; the first descriptor is the bottle's lock."""
     spec = decode(str(message["spec"]))
+    lock, *rest = descriptors
     _set_process_name("bm-supervisor")
     _redirect_output(spec.log_dir / "supervisor.log")
-    Supervisor(spec, descriptors, lock).run(connection)
-
-
-def encode(spec: SupervisorSpec) -> str:
-    """Return ``spec`` as text, secrets included: for a private socket or pipe only."""
-    return base64.b64encode(pickle.dumps(spec)).decode()
-
-
-def decode(text: str) -> SupervisorSpec:
-    """Return the spec that :func:`encode` wrote.
-
-    The text must come from the same user and the same code: a zygote checks both before it takes a connection.
-    """
-    spec = pickle.loads(base64.b64decode(text))  # noqa: S301 - see above
-    if not isinstance(spec, SupervisorSpec):
-        raise TypeError("not a supervisor's spec")
-    return spec
+    Supervisor(spec, rest, lock).run(connection)
 
 
 def _dup_above(descriptor: int) -> int:

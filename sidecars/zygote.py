@@ -2,7 +2,7 @@
 
 Importing the proxy takes half a second and 60 MiB. One process per user does that once; each bottle's supervisor is a
 fork of it, so it starts in milliseconds and shares the memory, yet is a process of its own. The zygote itself never
-holds a secret, a policy or anything else of a bottle: a request's content is read only after the fork.
+holds a secret, a policy or anything else of a bottle: what a connection says is read only after the fork.
 """
 
 from __future__ import annotations
@@ -19,60 +19,70 @@ import struct
 import subprocess
 import sys
 import traceback
-from pathlib import Path
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from sidecars import ipc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
+    from pathlib import Path
 
 LISTENER_FD = 3
 IDLE_EXIT_S = 900.0
-_PACKAGE = Path(__file__).parent
 
 
-def build_id() -> str:
-    """Return a name for the code that is installed now: a zygote of other code is not used."""
+def build_id(modules: Sequence[str]) -> str:
+    """Return a name for the code of ``modules`` as installed now: a zygote of other code is not used."""
     digest = hashlib.sha256(sys.executable.encode())
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        status = path.stat()
-        digest.update(f"{path}:{status.st_mtime_ns}:{status.st_size}\n".encode())
+    for package in sorted({name.partition(".")[0] for name in modules}):
+        found = find_spec(package)
+        for directory in (found and found.submodule_search_locations) or ():
+            for path, _names, files in os.walk(directory):
+                for name in sorted(files):
+                    if name.endswith(".py"):
+                        status = os.stat(f"{path}/{name}")  # noqa: PTH116 - some hundred of them
+                        digest.update(f"{path}/{name}:{status.st_mtime_ns}:{status.st_size}\n".encode())
     return digest.hexdigest()[:12]
 
 
-def connect(runtime: Path) -> socket.socket:
+def running(runtime: Path, modules: Sequence[str]) -> socket.socket | None:
+    """Return a connection to this user's zygote if one runs; see :func:`connect`."""
+    try:
+        return ipc.connect(_socket_path(runtime, modules))
+    except OSError:
+        return None
+
+
+def _socket_path(runtime: Path, modules: Sequence[str]) -> str:
+    return str(runtime / f"zygote-{build_id(modules)}.sock")
+
+
+def connect(runtime: Path, modules: Sequence[str]) -> socket.socket:
     """Return a connection to this user's zygote, starting it when none runs. Raises ``OSError``.
 
-    ``runtime`` is a private directory of the user's. The connection is usable at once: a zygote that is still
-    importing takes it when it is ready.
+    ``runtime`` is a private directory of the user's, ``modules`` are what a new zygote imports beforehand. The
+    connection is usable at once: a zygote that is still importing takes it when it is ready. Its first message
+    names in ``entry``, as ``module:function``, what the child calls with connection, message and descriptors.
     """
-    path = str(runtime / f"zygote-{build_id()}.sock")
+    path = _socket_path(runtime, modules)
     with (runtime / "zygote.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             return ipc.connect(path)
         except OSError:
             with ipc.listen(path) as listener:
-                _start(listener, runtime / "zygote.log")
+                _start(listener, modules, runtime / "zygote.log")
         return ipc.connect(path)
 
 
-def _start(listener: socket.socket, log: Path) -> None:
+def _start(listener: socket.socket, modules: Sequence[str], log: Path) -> None:
     environ = {name: os.environ[name] for name in ("HOME", "PATH", "LANG", "TZ") if name in os.environ}
     # The listener is handed over open, so that connections queue from the first moment.
     with log.open("ab") as output:
         subprocess.Popen(
-            [
-                "/bin/sh",
-                "-c",
-                'exec "$@" 3<&0 0</dev/null',
-                "sh",
-                sys.executable,
-                "-I",
-                "-m",
-                "sidecars.zygote",
-            ],
+            ["/bin/sh", "-c", 'exec "$@" 3<&0 0</dev/null', "sh", *_command(modules)],
             stdin=listener.fileno(),
             stdout=output,
             stderr=output,
@@ -82,12 +92,15 @@ def _start(listener: socket.socket, log: Path) -> None:
         )
 
 
-class Zygote:
-    """Forks one child for each connection; the child calls ``serve`` with it and exits."""
+def _command(modules: Sequence[str]) -> list[str]:
+    return [sys.executable, "-I", "-m", "sidecars.zygote", *modules]
 
-    def __init__(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+
+class Zygote:
+    """Forks one child for each connection; the child runs what the connection's first message names."""
+
+    def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
-        self._serve = serve
         self._children = 0
 
     def run(self) -> None:
@@ -122,7 +135,7 @@ class Zygote:
             self._listener.close()
             for descriptor in own:
                 os.close(descriptor)
-            _run_child(self._serve, connection)
+            _run_child(connection)
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -130,11 +143,14 @@ class Zygote:
                 self._children -= 1
 
 
-def _run_child(serve: Callable[[socket.socket], None], connection: socket.socket) -> None:
+def _run_child(connection: socket.socket) -> None:
     code = 1
     try:
         os.setsid()
-        serve(connection)
+        message, descriptors = ipc.receive(connection)
+        if message is not None:
+            module, _, function = str(message["entry"]).partition(":")
+            getattr(import_module(module), function)(connection, message, descriptors)
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -160,18 +176,17 @@ def _is_same_user(connection: socket.socket) -> bool:
     return bool(user == os.getuid())
 
 
-def main() -> None:
-    """Run the zygote on the listener that was handed over as descriptor 3."""
-    from sidecars import supervisor
-
+def main(modules: Sequence[str]) -> None:
+    """Import ``modules``, each of which has ``preload``, and serve the listener that came as descriptor 3."""
     listener = socket.socket(fileno=LISTENER_FD)
     listener.set_inheritable(False)
-    supervisor.preload()
+    for name in modules:
+        import_module(name).preload()
     # What is alive now stays for good: keep the collector from touching, and so copying, its pages in the children.
     gc.collect()
     gc.freeze()
-    Zygote(listener, supervisor.serve).run()
+    Zygote(listener).run()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

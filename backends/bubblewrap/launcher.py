@@ -10,9 +10,10 @@ from backends.bubblewrap import limits, sandbox, seccomp
 from backends.contract import Authority
 from bottlemux.errors import BottlemuxError, UnavailableError
 from bottlemux.files import make_private_dir
+from bottlemux.preload import PRELOADED
 from sidecars import ipc, zygote
 from sidecars.ca import make_ca
-from sidecars.supervisor import BottleProcess, SupervisorSpec, encode
+from sidecars.launch import ENTRY, BottleProcess, SupervisorSpec, encode
 
 if TYPE_CHECKING:
     import socket
@@ -27,7 +28,7 @@ _CONTROL_FD = 10
 def connect(runtime: Path) -> socket.socket:
     """Return a connection to this user's zygote, started when there is none."""
     try:
-        return zygote.connect(make_private_dir(runtime))
+        return zygote.connect(make_private_dir(runtime), PRELOADED)
     except OSError as error:
         raise UnavailableError(f"the sidecars' parent process does not start: {error}") from error
 
@@ -51,7 +52,7 @@ def launch(
         *(_in_memory(data) for data in (options, *seccomp.cached_filters(cache))),
     ]
     try:
-        message: dict[str, object] = {"spec": encode(_supervisor_spec(plan, authority))}
+        message: dict[str, object] = {"entry": ENTRY, "spec": encode(_supervisor_spec(plan, authority))}
         connection.settimeout(LAUNCH_TIMEOUT_S)
         ipc.send(connection, message, [lock, *descriptors])
         reply, _received = ipc.receive(connection)

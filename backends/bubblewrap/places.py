@@ -73,7 +73,7 @@ def _make_workspace(spec: BottleSpec) -> None:
 def write_guest(plan: BubblewrapPlan, files: Mapping[str, str]) -> None:
     """Write ``files`` below the directory that the bottle sees, read-only, at ``/run/bottlemux``."""
     for name, text in files.items():
-        write_atomic(plan.spec.files.guest / name, text, mode=0o644)
+        write_atomic(plan.spec.files.guest / name, text, mode=0o644, durable=False)
 
 
 def provision_prompt(plan: BubblewrapPlan) -> None:
@@ -88,7 +88,7 @@ def provision_prompt(plan: BubblewrapPlan) -> None:
     if not plan.spec.resumed:
         for name, text in guest.home_files(plan.spec).items():
             make_private_dir((plan.spec.files.home / name).parent)
-            write_atomic(plan.spec.files.home / name, text)
+            write_atomic(plan.spec.files.home / name, text, durable=False)
 
 
 def provision_git(plan: BubblewrapPlan) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from bottlemux.errors import UsageError
 
@@ -61,11 +60,17 @@ def _spin(text: str, done: threading.Event) -> None:
     sys.stderr.flush()
 
 
-def become(argv: Sequence[str]) -> int:
-    """Replace this process by ``argv``; does not return."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execvp(argv[0], list(argv))
+class Become(Exception):  # noqa: N818 - not an error: what the process shall turn into
+    """Asks the process that the person started to replace itself by ``argv``."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        super().__init__(argv[0])
+        self.argv = list(argv)
+
+
+def become(argv: Sequence[str]) -> NoReturn:
+    """End this command by running ``argv`` in its place."""
+    raise Become(argv)
 
 
 def table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 from bottlemux import __version__
+from bottlemux.cli.console import Become
 from bottlemux.errors import BottlemuxError, UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ COMMANDS = {
     "cleanup": "remove what no live bottle owns",
 }
 _INTERRUPTED = 130
+WARM = frozenset({"start"})
+"""Commands that run in a fork of the zygote where one runs: those that need nearly every module."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -49,6 +52,24 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every expected error is one line on standard error."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if WARM.intersection(words[:1]) and (code := _run_warm(words)) is not None:
+        return code
+    try:
+        return run_here(words)
+    except Become as become:
+        sys.stdout.flush()
+        os.execvp(become.argv[0], become.argv)
+
+
+def _run_warm(words: list[str]) -> int | None:
+    from bottlemux.cli.warm import run_in_fork
+    from bottlemux.paths import Paths
+
+    return run_in_fork(Paths.from_environ().runtime, words)
+
+
+def run_here(words: list[str]) -> int:
+    """Run one command in this process; raises only :class:`Become`."""
     try:
         return _run(words)
     except BottlemuxError as error:

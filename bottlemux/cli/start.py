@@ -70,6 +70,7 @@ def run(context: Context, options: argparse.Namespace) -> int:
 def _warm_up(context: Context) -> None:
     """Let the sidecars' parent process begin to load while the manifest is read."""
     from bottlemux.files import make_private_dir
+    from bottlemux.preload import PRELOADED
     from sidecars import zygote
 
-    zygote.connect(make_private_dir(context.paths.runtime)).close()
+    zygote.connect(make_private_dir(context.paths.runtime), PRELOADED).close()

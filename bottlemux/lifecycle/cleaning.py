@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backends.registry import get_bottle_backend, known_backend_names
 from bottlemux.errors import BottlemuxError
 from bottlemux.state.liveness import is_alive
+from bottlemux.state.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def _drafts(context: Context) -> list[Leftover]:
 
 
 def _removing(path: Path) -> Callable[[], object]:
-    return lambda: shutil.rmtree(path, ignore_errors=True)
+    return lambda: remove_tree(path)
 
 
 def _of_backend(context: Context, name: str) -> list[Leftover]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,10 +126,18 @@ def _check_workspace(backend: BottleBackend[Any, Any], spec: BottleSpec) -> None
 def _check_unchanged(record: Metadata, resolved: ResolvedAgent) -> None:
     """A project's agent may have been rewritten by the very agent it describes."""
     agent = resolved.agent
-    if agent.from_project and record.agent_digest != agent.digest:
+    if agent.from_project != record.from_project or (
+        agent.from_project and record.agent_digest != agent.digest
+    ):
         raise UsageError(
-            f"{agent.source} was changed since {record.identity} was started",
-            hint=f"read it, then start it anew: bottlemux start {re.escape(agent.name)}",
+            f"agent {agent.name!r} of {record.cwd} is not the one that {record.identity} was started with",
+            hint=f"read {agent.source}, then start it anew: bottlemux start {agent.name}",
+        )
+    if agent.bottle != record.bottle:
+        raise UsageError(
+            f"agent {agent.name!r} now uses bottle {agent.bottle!r}; {record.identity} was started in "
+            f"{record.bottle!r}",
+            hint=f"start it anew: bottlemux start {agent.name}",
         )
 
 

@@ -1,0 +1,126 @@
+"""Running a command in a fork of the process that has everything imported already.
+
+Half of a start is importing. Where a zygote runs, this process only hands over its arguments, environment, directory
+and standard streams, passes signals on, and takes the exit code. Without one the command runs right here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from bottlemux.preload import PRELOADED
+from sidecars import ipc, zygote
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+ENTRY = "bottlemux.cli.warm:serve"
+_NEEDED_BY_START = (
+    "backends.bubblewrap.launcher",
+    "backends.bubblewrap.places",
+    "backends.bubblewrap.plan",
+    "bottlemux.cli.start",
+    "bottlemux.lifecycle.running",
+    "bottlemux.session.workspace",
+)
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run_in_fork(runtime: Path, arguments: Sequence[str]) -> int | None:
+    """Run the command in a fork of the running zygote; ``None`` when there is none, and nothing was done."""
+    connection = zygote.running(runtime, PRELOADED)
+    if connection is None:
+        return None
+    with connection:
+        request: dict[str, object] = {
+            "entry": ENTRY,
+            "arguments": list(arguments),
+            "environ": dict(os.environ),
+            "cwd": str(Path.cwd()),
+            "umask": _umask(),
+        }
+        ipc.send(connection, request, [0, 1, 2])
+        reply = _await_reply(connection)
+    if reply is None:
+        return 1
+    if become := cast("list[str]", reply.get("become")):
+        os.execvp(become[0], become)
+    return int(cast("int", reply["code"]))
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _await_reply(connection: socket.socket) -> dict[str, object] | None:
+    def forward(number: int, _frame: object) -> None:
+        with contextlib.suppress(OSError):
+            ipc.send(connection, {"signal": number})
+
+    before = {number: signal.signal(number, forward) for number in _FORWARDED}
+    try:
+        return ipc.receive(connection)[0]
+    except (OSError, EOFError):
+        return None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def preload() -> None:
+    """Import what ``start`` needs, in the process that will be forked."""
+    from importlib import import_module
+
+    for name in _NEEDED_BY_START:
+        import_module(name)
+
+
+def serve(connection: socket.socket, request: dict[str, object], descriptors: list[int]) -> None:
+    """Be the command that the client asked for: the other end of :func:`run_in_fork`, in the fork."""
+    import threading
+
+    from bottlemux.cli import console, main
+
+    for target, source in enumerate(descriptors):
+        os.dup2(source, target)
+        os.close(source)
+    os.environ.clear()
+    os.environ.update(cast("dict[str, str]", request["environ"]))
+    os.chdir(str(request["cwd"]))
+    os.umask(cast("int", request["umask"]))
+    _reopen_standard_streams()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_follow_client, args=(connection,), daemon=True).start()
+    reply: dict[str, object] = {"code": 1}
+    try:
+        reply = {"code": main.run_here(cast("list[str]", request["arguments"]))}
+    except console.Become as become:
+        reply = {"become": become.argv}
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        with contextlib.suppress(OSError):
+            ipc.send(connection, reply)
+
+
+def _reopen_standard_streams() -> None:
+    sys.stdin = os.fdopen(0, "r", closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False, buffering=1 if os.isatty(1) else -1)
+    sys.stderr = os.fdopen(2, "w", closefd=False, buffering=1)
+
+
+def _follow_client(connection: socket.socket) -> None:
+    """Raise in this process what is signalled to the client; its disappearance counts as a hang-up."""
+    with contextlib.suppress(OSError, EOFError, ValueError):
+        while (message := ipc.receive(connection)[0]) is not None:
+            os.kill(os.getpid(), cast("int", message["signal"]))
+    os.kill(os.getpid(), signal.SIGHUP)

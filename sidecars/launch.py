@@ -1,0 +1,67 @@
+"""What a supervisor is told: the bottle's process and its sidecars. Imports nothing heavy, for launchers."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sidecars.egress.spec import EgressSpec
+    from sidecars.git_gate.spec import GitGateSpec
+
+ENTRY = "sidecars.supervisor:serve"
+"""What a zygote's child runs to be a supervisor."""
+
+
+@dataclass(frozen=True)
+class BottleProcess:
+    """The bottle as a child process: its first message on ``SYNC_FD`` brings the sidecars' listening sockets.
+
+    ``descriptors`` are the numbers at which the launcher's descriptors appear in it, in the order they were sent;
+    ``cgroups`` are existing control group directories that it joins and that are removed at its end.
+    """
+
+    argv: tuple[str, ...]
+    environ: dict[str, str]
+    descriptors: tuple[int, ...] = ()
+    cgroups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SupervisorSpec:
+    """All a supervisor needs. It travels over a private socket and is never written down: it holds secrets."""
+
+    slug: str
+    backend: str
+    status_file: Path
+    log_dir: Path
+    bottle: BottleProcess
+    egress: EgressSpec
+    git_gate: GitGateSpec | None = None
+
+    @property
+    def services(self) -> Mapping[str, object]:
+        """The sidecars to run, by name, with what each is told."""
+        present: dict[str, object | None] = {"egress": self.egress, "git-gate": self.git_gate}
+        return {name: spec for name, spec in present.items() if spec is not None}
+
+
+def encode(spec: SupervisorSpec) -> str:
+    """Return ``spec`` as text, secrets included: for a private socket or pipe only."""
+    return base64.b64encode(pickle.dumps(spec)).decode()
+
+
+def decode(text: str) -> SupervisorSpec:
+    """Return the spec that :func:`encode` wrote.
+
+    The text must come from the same user and the same code: a zygote checks both before it takes a connection.
+    """
+    spec = pickle.loads(base64.b64decode(text))  # noqa: S301 - see above
+    if not isinstance(spec, SupervisorSpec):
+        raise TypeError("not a supervisor's spec")
+    return spec
