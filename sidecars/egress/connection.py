@@ -8,21 +8,20 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
-from mitmproxy import flow as mitm_flow
 from mitmproxy.connection import Client, ConnectionState
 from mitmproxy.proxy import commands, events, server_hooks
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 
-from sidecars.egress import names, responses, upstream
+from sidecars.egress import responses, upstream
 from sidecars.egress.answers import Failure, Refusal
+from sidecars.egress.hooks import Hooks
 from sidecars.egress.layers import Front
 from sidecars.egress.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from mitmproxy import http, tls
     from mitmproxy.connection import Connection, Server
     from mitmproxy.options import Options
 
@@ -79,7 +78,7 @@ class AgentConnection(ConnectionHandler):
         loop = asyncio.get_running_loop()
         self._head_timer: asyncio.TimerHandle | None = loop.call_later(FIRST_HEAD_TIMEOUT_S, self.abort)
         self._close_timer: asyncio.TimerHandle | None = None
-        self._dialling: tuple[object, ...] | None = None
+        self._hooks = Hooks(self.session, self)
 
     # -- for the layers ----------------------------------------------------------------------------------------
 
@@ -97,6 +96,16 @@ class AgentConnection(ConnectionHandler):
         io = self.transports.get(self.client)
         if io is not None and io.handler is not None:
             io.handler.cancel("closed by egress")
+
+    def close_upstreams(self) -> None:
+        """Close the connections to servers, so that the next request makes a new one."""
+        for connection in list(self.transports):
+            if connection is not self.client:
+                self.close_connection(connection)
+
+    def let_agent_send(self) -> None:
+        """Read from the agent again."""
+        self._client_may_send.set()
 
     def policy_changed(self) -> None:
         """End a transfer that is under way to a host that has no route any more."""
@@ -285,8 +294,7 @@ class AgentConnection(ConnectionHandler):
         assert isinstance(hook, (server_hooks.ClientConnectedHook, server_hooks.ClientDisconnectedHook))  # noqa: S101
 
     def _run_hook(self, hook: commands.StartHook) -> events.Event | None:
-        handler = getattr(self, f"on_{hook.name}", None)
-        waiting = handler(*hook.args()) if handler is not None else None
+        waiting = self._hooks.run(hook)
         if waiting is not None:
             self._client_may_send.clear()
             task = asyncio.create_task(self._finish_hook(hook, waiting))
@@ -303,166 +311,3 @@ class AgentConnection(ConnectionHandler):
             return
         self.wakeup_timer.discard(cast("asyncio.Task[None]", asyncio.current_task()))
         await self._resume(events.HookCompleted(hook))
-
-    def on_tls_clienthello(self, data: tls.ClientHelloData) -> None:
-        """Note the name the agent asks for; requests are judged by it."""
-        self.session.sni = data.client_hello.sni
-
-    def on_tls_start_client(self, data: tls.TlsData) -> None:
-        """Answer the handshake under the name that was asked for; another than CONNECT's gets refusals only."""
-        assert self.session.tunnel is not None  # noqa: S101 - no TLS without a tunnel
-        asked = names.canonical_host(self.session.sni or "")
-        data.ssl_conn = self._runtime.tls.accept(asked or self.session.tunnel[0])
-
-    def on_tls_failed_client(self, _data: tls.TlsData) -> None:
-        """Record a handshake that the agent broke off."""
-        self._runtime.record_handshake(self.session)
-
-    def on_tls_start_server(self, data: tls.TlsData) -> None:
-        """Begin a verified handshake for the host of the exchange."""
-        exchange = self.session.exchange
-        assert exchange is not None  # noqa: S101 - connections are opened for exchanges
-        try:
-            data.ssl_conn = self._runtime.tls.connect(exchange.host, exchange.route.upstream_ca)
-        except Exception as error:  # noqa: BLE001 - without a context there is no connection
-            logger.error("upstream_ca of %s is not usable: %s", exchange.host, type(error).__name__)
-            exchange.problem = Failure("upstream_ca of the route is not usable")
-
-    def on_tls_established_server(self, _data: tls.TlsData) -> None:
-        """Let the agent's body flow."""
-        self._client_may_send.set()
-
-    def on_tls_failed_server(self, data: tls.TlsData) -> None:
-        """Note that the upstream is not who it should be, or does not speak TLS."""
-        exchange = self.session.exchange
-        if exchange is not None and exchange.problem is None:
-            verified = "verify failed" in (data.conn.error or "")
-            detail = (
-                "certificate is not valid for this host" if verified else "does not complete a TLS handshake"
-            )
-            exchange.problem = Failure(f"the upstream's {detail}" if verified else f"the upstream {detail}")
-
-    def on_requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Release a request whose body is not to be judged, so that it streams."""
-        exchange = self.session.exchange
-        assert exchange is not None  # noqa: S101 - flows begin with an admitted head
-        self._part_from_other_upstreams(exchange.route.dialling)
-        if exchange.buffered or exchange.head.length == 0:
-            return None
-        flow.request.stream = True
-        return self._release(flow)
-
-    def _part_from_other_upstreams(self, dialling: tuple[object, ...]) -> None:
-        """Close a kept connection that was made for a route which goes elsewhere or trusts others."""
-        if self._dialling is not None and self._dialling != dialling:
-            for connection in list(self.transports):
-                if connection is not self.client:
-                    self.close_connection(connection)
-        self._dialling = dialling
-
-    def on_request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Judge a whole body, then release the request."""
-        exchange = self.session.exchange
-        assert exchange is not None  # noqa: S101 - flows begin with an admitted head
-        if exchange.released:
-            return None
-        exchange.problem = self._guarded_body(flow)
-        if exchange.problem is not None:
-            _kill(flow)
-            return None
-        return self._release(flow)
-
-    def _guarded_body(self, flow: http.HTTPFlow) -> Refusal | None:
-        exchange = self.session.exchange
-        assert exchange is not None  # noqa: S101 - flows begin with an admitted head
-        try:
-            return self.session.judge_body(exchange, flow.request.raw_content or b"")
-        except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
-            logger.error("a guard failed with %s, the request is refused", type(error).__name__)
-            return Refusal("protocol", "the request could not be judged", "guard-failure")
-
-    def _release(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        exchange = self.session.exchange
-        assert exchange is not None  # noqa: S101 - flows begin with an admitted head
-        exchange.released = True
-        reference = exchange.route.token_ref
-        if reference is None:
-            return None
-        if self._runtime.secrets.may_block(reference.name):
-            return self._release_later(flow)
-        self._inject(flow, self.session.credential(exchange))
-        return None
-
-    async def _release_later(self, flow: http.HTTPFlow) -> None:
-        exchange = self.session.exchange
-        assert exchange is not None  # noqa: S101 - flows begin with an admitted head
-        self._inject(flow, await asyncio.to_thread(self.session.credential, exchange))
-
-    def _inject(self, flow: http.HTTPFlow, credential: tuple[str, str] | Refusal | None) -> None:
-        if isinstance(credential, Refusal):
-            exchange = self.session.exchange
-            assert exchange is not None  # noqa: S101 - flows begin with an admitted head
-            exchange.problem = credential
-            _kill(flow)
-        elif credential is not None:
-            flow.request.headers[credential[0]] = credential[1]
-
-    def on_responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Prepare the response for streaming."""
-        exchange = self.session.exchange
-        if exchange is None or flow.response is None:
-            return
-        failure = responses.prepare(exchange, flow.response)
-        if failure is not None:
-            exchange.problem = failure
-            _kill(flow)
-
-    def on_response(self, _flow: http.HTTPFlow) -> None:
-        """Record the finished exchange; a WebSocket goes on and is recorded at its end."""
-        exchange = self.session.exchange
-        if exchange is not None and not (exchange.websocket and exchange.status == 101):
-            self.session.finish()
-
-    def on_error(self, flow: http.HTTPFlow) -> None:
-        """Record an exchange that did not finish."""
-        exchange = self.session.exchange
-        if exchange is not None and exchange.problem is None:
-            gone = flow.error is not None and flow.error.msg == "Client disconnected."
-            exchange.problem = Failure("the connection failed", "client-gone" if gone else "upstream")
-        self.session.finish()
-
-    def on_websocket_end(self, _flow: http.HTTPFlow) -> None:
-        """Record a WebSocket with all it carried."""
-        self.session.finish()
-
-    def on_websocket_message(self, flow: http.HTTPFlow) -> None:
-        """Judge what the agent says, and take the credential out of what it is told."""
-        exchange = self.session.exchange
-        assert exchange is not None  # noqa: S101 - flows begin with an admitted head
-        assert flow.websocket is not None  # noqa: S101 - by the hook's contract
-        message = flow.websocket.messages[-1]
-        flow.websocket.messages.clear()
-        if not message.from_client:
-            exchange.response_bytes += len(message.content)
-            if exchange.scrubber is not None:
-                message.content = exchange.scrubber.whole(message.content)
-            return
-        exchange.request_bytes += len(message.content)
-        refusal = self._guarded_message(message.content)
-        if refusal is not None:
-            exchange.problem = refusal
-            message.drop()  # type: ignore[no-untyped-call]
-            self.abort()
-
-    def _guarded_message(self, content: bytes) -> Refusal | None:
-        exchange = self.session.exchange
-        assert exchange is not None  # noqa: S101 - flows begin with an admitted head
-        try:
-            return self.session.judge_message(exchange, content)
-        except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
-            logger.error("a guard failed with %s, the message is refused", type(error).__name__)
-            return Refusal("protocol", "the message could not be judged", "guard-failure")
-
-
-def _kill(flow: http.HTTPFlow) -> None:
-    flow.error = mitm_flow.Error(mitm_flow.Error.KILLED_MESSAGE)

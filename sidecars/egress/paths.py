@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 _ESCAPE = re.compile(r"%(..?)?")
+_DOUBLE = re.compile(r"%25[0-9A-Fa-f]{2}")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~")
 _FORBIDDEN = {0x2E: "an encoded dot", 0x5C: "an encoded backslash", 0x2F: "an encoded slash"}
 _HEX = frozenset("0123456789abcdefABCDEF")
@@ -45,6 +46,8 @@ def _normalise_scoped(rest: str) -> str:
 
 def _normalise_plain(path: str) -> str:
     decoded = _ESCAPE.sub(_decode_escape, path)
+    if _DOUBLE.search(decoded):
+        raise PathError("a double encoding")
     _check_encoding(path)
     return _resolve(decoded)
 
@@ -58,9 +61,6 @@ def _decode_escape(match: re.Match[str]) -> str:
         raise PathError(_FORBIDDEN[code])
     if code < 0x20 or code == 0x7F:
         raise PathError("an encoded control character")
-    rest = match.string[match.end() : match.end() + 2]
-    if code == 0x25 and len(rest) == 2 and _HEX.issuperset(rest):
-        raise PathError("a double encoding")
     char = chr(code)
     return char if char in _UNRESERVED else f"%{code:02X}"
 

@@ -127,6 +127,7 @@ REQUESTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("encoded backslash", {"target": "/v1/..%5cadmin"}, "path-not-allowed", ""),
     ("backslash", {"target": "/v1/..\\admin"}, "path-not-allowed", ""),
     ("double encoding", {"target": "/v1/%252e%252e/admin"}, "path-not-allowed", ""),
+    ("double encoding, of decodable digits", {"target": "/v1/%25%32%65"}, "path-not-allowed", ""),
     ("overlong slash", {"target": "/v1/..%c0%af"}, "path-not-allowed", ""),
     ("overlong dot", {"target": "/v1/%c0%ae%c0%ae/admin"}, "path-not-allowed", ""),
     ("full-width slash", {"target": "/v1/..%ef%bc%8fadmin"}, "path-not-allowed", ""),

@@ -1,0 +1,225 @@
+"""What egress does at each step of a request: mitmproxy's hooks, served without its addons."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mitmproxy import flow as mitm_flow
+
+from sidecars.egress import names, responses
+from sidecars.egress.answers import Failure, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from mitmproxy import http, tls
+    from mitmproxy.proxy import commands
+
+    from sidecars.egress.exchange import Exchange
+    from sidecars.egress.session import Session
+
+logger = logging.getLogger("bottlemux.egress")
+
+
+class Owner(Protocol):
+    """What the hooks need from the connection they serve."""
+
+    def abort(self) -> None:
+        """Close every transport of the connection now."""
+        ...
+
+    def close_upstreams(self) -> None:
+        """Close the connections to servers, so that the next request makes a new one."""
+        ...
+
+    def let_agent_send(self) -> None:
+        """Read from the agent again."""
+        ...
+
+
+class Hooks:
+    """The steps of the requests on one connection. A step that has to wait returns what to wait for."""
+
+    def __init__(self, session: Session, owner: Owner) -> None:
+        self._session = session
+        self._owner = owner
+        self._dialling: tuple[object, ...] | None = None
+        self._steps: dict[str, Callable[[Any], Awaitable[None] | None]] = {
+            "tls_clienthello": self.on_tls_clienthello,
+            "tls_start_client": self.on_tls_start_client,
+            "tls_failed_client": self.on_tls_failed_client,
+            "tls_start_server": self.on_tls_start_server,
+            "tls_established_server": self.on_tls_established_server,
+            "tls_failed_server": self.on_tls_failed_server,
+            "requestheaders": self.on_requestheaders,
+            "request": self.on_request,
+            "responseheaders": self.on_responseheaders,
+            "response": self.on_response,
+            "error": self.on_error,
+            "websocket_message": self.on_websocket_message,
+            "websocket_end": self.on_websocket_end,
+        }
+
+    def run(self, hook: commands.StartHook) -> Awaitable[None] | None:
+        """Do the step that ``hook`` stands for; most others need nothing done."""
+        step = self._steps.get(hook.name)
+        return step(*hook.args()) if step is not None else None
+
+    def _current(self) -> Exchange:
+        """Return the exchange; a flow or a connection to a server exists only for one."""
+        if self._session.exchange is None:
+            raise LookupError("no exchange")
+        return self._session.exchange
+
+    def on_tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        """Note the name the agent asks for; requests are judged by it."""
+        self._session.sni = data.client_hello.sni
+
+    def on_tls_start_client(self, data: tls.TlsData) -> None:
+        """Answer the handshake under the name that was asked for; another than CONNECT's gets refusals only."""
+        assert self._session.tunnel is not None  # noqa: S101 - no TLS without a tunnel
+        asked = names.canonical_host(self._session.sni or "")
+        data.ssl_conn = self._session.runtime.tls.accept(asked or self._session.tunnel[0])
+
+    def on_tls_failed_client(self, _data: tls.TlsData) -> None:
+        """Record a handshake that the agent broke off."""
+        self._session.runtime.record_handshake(self._session)
+
+    def on_tls_start_server(self, data: tls.TlsData) -> None:
+        """Begin a verified handshake for the host of the exchange."""
+        exchange = self._current()
+        try:
+            data.ssl_conn = self._session.runtime.tls.connect(exchange.host, exchange.route.upstream_ca)
+        except Exception as error:  # noqa: BLE001 - without a context there is no connection
+            logger.error("upstream_ca of %s is not usable: %s", exchange.host, type(error).__name__)
+            exchange.problem = Failure("upstream_ca of the route is not usable")
+
+    def on_tls_established_server(self, _data: tls.TlsData) -> None:
+        """Let the agent's body flow."""
+        self._owner.let_agent_send()
+
+    def on_tls_failed_server(self, data: tls.TlsData) -> None:
+        """Note that the upstream is not who it should be, or does not speak TLS."""
+        exchange = self._session.exchange
+        if exchange is not None and exchange.problem is None:
+            verified = "verify failed" in (data.conn.error or "")
+            detail = (
+                "certificate is not valid for this host" if verified else "does not complete a TLS handshake"
+            )
+            exchange.problem = Failure(f"the upstream's {detail}" if verified else f"the upstream {detail}")
+
+    def on_requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Release a request whose body is not to be judged, so that it streams."""
+        exchange = self._current()
+        self._part_from_other_upstreams(exchange.route.dialling)
+        if exchange.buffered or exchange.head.length == 0:
+            return None
+        flow.request.stream = True
+        return self._release(flow)
+
+    def _part_from_other_upstreams(self, dialling: tuple[object, ...]) -> None:
+        """Close a kept connection that was made for a route which goes elsewhere or trusts others."""
+        if self._dialling is not None and self._dialling != dialling:
+            self._owner.close_upstreams()
+        self._dialling = dialling
+
+    def on_request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Judge a whole body, then release the request."""
+        exchange = self._current()
+        if exchange.released:
+            return None
+        exchange.problem = self._guarded_body(flow)
+        if exchange.problem is not None:
+            _kill(flow)
+            return None
+        return self._release(flow)
+
+    def _guarded_body(self, flow: http.HTTPFlow) -> Refusal | None:
+        exchange = self._current()
+        try:
+            return self._session.judge_body(exchange, flow.request.raw_content or b"")
+        except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
+            logger.error("a guard failed with %s, the request is refused", type(error).__name__)
+            return Refusal("protocol", "the request could not be judged", "guard-failure")
+
+    def _release(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        exchange = self._current()
+        exchange.released = True
+        reference = exchange.route.token_ref
+        if reference is None:
+            return None
+        if self._session.runtime.secrets.may_block(reference.name):
+            return self._release_later(flow)
+        self._inject(flow, self._session.credential(exchange))
+        return None
+
+    async def _release_later(self, flow: http.HTTPFlow) -> None:
+        exchange = self._current()
+        self._inject(flow, await asyncio.to_thread(self._session.credential, exchange))
+
+    def _inject(self, flow: http.HTTPFlow, credential: tuple[str, str] | Refusal | None) -> None:
+        if isinstance(credential, Refusal):
+            self._current().problem = credential
+            _kill(flow)
+        elif credential is not None:
+            flow.request.headers[credential[0]] = credential[1]
+
+    def on_responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Prepare the response for streaming."""
+        exchange = self._session.exchange
+        if exchange is None or flow.response is None:
+            return
+        failure = responses.prepare(exchange, flow.response)
+        if failure is not None:
+            exchange.problem = failure
+            _kill(flow)
+
+    def on_response(self, _flow: http.HTTPFlow) -> None:
+        """Record the finished exchange; a WebSocket goes on and is recorded at its end."""
+        exchange = self._session.exchange
+        if exchange is not None and not (exchange.websocket and exchange.status == 101):
+            self._session.finish()
+
+    def on_error(self, flow: http.HTTPFlow) -> None:
+        """Record an exchange that did not finish."""
+        exchange = self._session.exchange
+        if exchange is not None and exchange.problem is None:
+            gone = flow.error is not None and flow.error.msg == "Client disconnected."
+            exchange.problem = Failure("the connection failed", "client-gone" if gone else "upstream")
+        self._session.finish()
+
+    def on_websocket_end(self, _flow: http.HTTPFlow) -> None:
+        """Record a WebSocket with all it carried."""
+        self._session.finish()
+
+    def on_websocket_message(self, flow: http.HTTPFlow) -> None:
+        """Judge what the agent says, and take the credential out of what it is told."""
+        exchange = self._current()
+        assert flow.websocket is not None  # noqa: S101 - by the hook's contract
+        message = flow.websocket.messages[-1]
+        flow.websocket.messages.clear()
+        if not message.from_client:
+            exchange.response_bytes += len(message.content)
+            if exchange.scrubber is not None:
+                message.content = exchange.scrubber.whole(message.content)
+            return
+        exchange.request_bytes += len(message.content)
+        refusal = self._guarded_message(message.content)
+        if refusal is not None:
+            exchange.problem = refusal
+            message.drop()  # type: ignore[no-untyped-call]
+            self._owner.abort()
+
+    def _guarded_message(self, content: bytes) -> Refusal | None:
+        exchange = self._current()
+        try:
+            return self._session.judge_message(exchange, content)
+        except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
+            logger.error("a guard failed with %s, the message is refused", type(error).__name__)
+            return Refusal("protocol", "the message could not be judged", "guard-failure")
+
+
+def _kill(flow: http.HTTPFlow) -> None:
+    flow.error = mitm_flow.Error(mitm_flow.Error.KILLED_MESSAGE)
