@@ -67,7 +67,24 @@ def test_source_text_arrives_as_it_is(workspace: Workspace, server: TmuxServer, 
 
 
 @pytest.mark.parametrize("by_source", [False, True], ids=["arguments", "source"])
-@pytest.mark.parametrize("value", ["fix;", ";", "\\;", "a\\", "x';", "fix; set -g @pwned yes"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "fix;",
+        ";",
+        "\\;",
+        "a\\",
+        "x';",
+        "fix; set -g @pwned yes",
+        "~",
+        "$HOME",
+        "%if",
+        "{",
+        "a'b",
+        "x  # y",
+        "a\\nb",
+    ],
+)
 def test_a_value_never_becomes_a_command(
     workspace: Workspace, server: TmuxServer, value: str, by_source: bool
 ) -> None:
@@ -83,6 +100,19 @@ def test_a_value_never_becomes_a_command(
     assert server.batch([["display-message", "-p", "-t", "%1", "#{@y}|#{@z}|#{@pwned}"]]) == [
         f"{value}|after|"
     ]
+
+
+@pytest.mark.parametrize("text", ["a\n  # comment\n\tb", "\n\n  x", "it's\n'quoted'\n", "#\n#{\n#("])
+def test_scripts_of_several_lines_keep_their_blanks_and_comments(
+    workspace: Workspace, server: TmuxServer, text: str
+) -> None:
+    workspace.open_window(spec())
+    for words, stdin in (
+        (to_arguments(respawn([text])), None),
+        (["source-file", "-"], to_source(respawn([text]))),
+    ):
+        server._run(words, stdin=stdin)
+        until(lambda: arrived(server, [text]), repr(text))
 
 
 def test_a_failing_command_stops_the_rest_both_ways(workspace: Workspace, server: TmuxServer) -> None:

@@ -385,3 +385,26 @@ def test_reading_thirty_panes_is_one_fast_client(
     assert len(workspace.list()) == 10
     assert len(calls) == 1
     assert time.monotonic() - started < 0.5
+
+
+def test_a_home_directory_is_not_expanded(
+    server: TmuxServer, environ: dict[str, str], tmp_path: Path
+) -> None:
+    home = tmp_path / "home" / "#{pid}#(touch pwned)%H"
+    home.mkdir()
+    window = Workspace(server, environ={**environ, "HOME": str(home)}).open_window(spec())
+    assert Path(f"/proc/{window.panes[0].pid}/cwd").readlink() == home
+    assert Path(f"/proc/{window.panes[1].pid}/cwd").readlink() == home
+
+
+def test_panes_cannot_talk_past_tmux_or_rename_their_window(workspace: Workspace) -> None:
+    script = "printf '\\033kpwned\\033\\\\'; echo done; read x"
+    window = workspace.open_window(spec(panes=(PaneSpec("agent", ("sh", "-c", script)),)))
+    until(lambda: "done" in workspace.capture(window.panes[0].pane_id))
+    workspace.server.batch([["set-option", "-gw", "allow-rename", "on"]])
+    workspace.respawn(window.panes[0].pane_id, ["sh", "-c", script])
+    until(lambda: "done" in workspace.capture(window.panes[0].pane_id))
+    assert workspace.require(window.slug).name == "dev-00001"
+    if has_dead_signal():
+        shown = workspace.server.batch([["show-options", "-wv", "-t", window.window_id, "allow-passthrough"]])
+        assert shown == ["off"]
