@@ -13,8 +13,8 @@ from sidecars.scan.inspect import KNOWN_SECRET, Inspector
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sidecars.scan.engine import Engine
     from sidecars.scan.exact import SecretNeedles
+    from sidecars.scan.inspect import Searcher
 
 type Mode = Literal["block", "warn", "off"]
 
@@ -42,7 +42,12 @@ class PipelockScanner:
     """
 
     def __init__(
-        self, engine: Engine, needles: SecretNeedles, mode: Mode = "block", *, limits: Limits = REQUEST_LIMITS
+        self,
+        engine: Searcher,
+        needles: SecretNeedles,
+        mode: Mode = "block",
+        *,
+        limits: Limits = REQUEST_LIMITS,
     ) -> None:
         self.mode: Mode = mode
         self._engine = engine

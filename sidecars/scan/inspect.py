@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sidecars.scan.budget import Budget, Limits, UnreadableError
 from sidecars.scan.decode import packed
@@ -13,11 +13,18 @@ from sidecars.scan.views import embedded, text_views
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sidecars.scan.engine import Engine
     from sidecars.scan.exact import SecretNeedles
 
 KNOWN_SECRET = "known-secret"  # noqa: S105 - the name of a rule
 """The rule of a finding that is a secret the sidecar itself holds."""
+
+
+class Searcher(Protocol):
+    """What finds secrets in plain content: :class:`sidecars.scan.engine.Engine`, or another in its place."""
+
+    def scan(self, data: bytes, *, path: str = "", deadline: float | None = None) -> list[Match]:
+        """Return what was found; no verdict in time is a :class:`ScanTimeoutError`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Inspector:
     :class:`UnreadableError`, which the caller must treat as a refusal.
     """
 
-    engine: Engine
+    engine: Searcher
     needles: SecretNeedles
     limits: Limits = field(default_factory=Limits)
 
