@@ -14,6 +14,7 @@ PROXY_URL = "http://egress:3128"
 SUPERVISE_URL = "http://supervise:9100/"
 GIT_GATE_URL = "http://git-gate:9418"
 CA_FILE = f"{GUEST}/ca.pem"
+SEARCH_PATH = f"{GUEST}/bin:{HOME}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NO_PROXY = "localhost,127.0.0.1,::1,egress,supervise,git-gate"
 _CA_VARIABLES = (
     "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE",
@@ -30,7 +31,7 @@ def bottle_environ(spec: BottleSpec) -> dict[str, str]:
         "LOGNAME": "node",
         "SHELL": "/bin/bash",
         "LANG": "C.UTF-8",
-        "PATH": f"{GUEST}/bin:{HOME}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": SEARCH_PATH,
         "BOTTLEMUX_SLUG": spec.identity,
         **_proxy_variables(),
         **dict.fromkeys(_CA_VARIABLES, CA_FILE),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backends.bubblewrap.sandbox import SYSTEM_DIRECTORIES, Mount
+from backends.environment import SEARCH_PATH
 from backends.programs import GUEST
 from bottlemux.errors import UnavailableError
 
@@ -33,9 +34,11 @@ def find_program(name: str) -> ProgramFiles:
         hint = _INSTALL_HINTS.get(name, "install it, or change 'program' in the agent's manifest")
         raise UnavailableError(f"the program {name!r} is not on this machine", hint=hint)
     real = found.resolve()
-    if _is_system(found) and _is_system(real):
+    if found.parent == _SHIPPED or not (_is_system(found) and _is_system(real)):
+        return _mounted(Path(name).name, real)
+    if str(found.parent) in SEARCH_PATH.split(":"):
         return ProgramFiles()
-    return _mounted(Path(name).name, real)
+    return ProgramFiles(links=((found.name, str(found)),))
 
 
 def _locate(name: str) -> Path | None:
