@@ -11,11 +11,11 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 COMMAND_INTERVAL_S = 60.0
 COMMAND_TIMEOUT_S = 10.0

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mitmproxy.connection import Client, ConnectionState
 from mitmproxy.proxy import commands, events, server_hooks
@@ -21,6 +21,7 @@ from sidecars.egress.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+    from types import TracebackType
 
     from mitmproxy.connection import Connection, Server
     from mitmproxy.options import Options
@@ -58,6 +59,8 @@ _OPTIONS = cast("Options", LayerOptions())
 class AgentConnection(ConnectionHandler):
     """Serves one connection. Hooks that need no waiting run at once instead of in tasks of their own."""
 
+    wakeup_timer: set[asyncio.Task[None]]
+
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, runtime: Runtime) -> None:
         # The agent may come over a Unix socket, which has no address: a stand-in serves.
         client = Client(
@@ -93,9 +96,14 @@ class AgentConnection(ConnectionHandler):
 
     def abort(self) -> None:
         """Close every transport of the connection now."""
-        io = self.transports.get(self.client)
-        if io is not None and io.handler is not None:
-            io.handler.cancel("closed by egress")
+        self._cancel(self.client)
+
+    def _cancel(self, connection: Connection) -> None:
+        """End the task that serves one side; that closes its transport."""
+        io = self.transports.get(connection)
+        task = cast("asyncio.Task[None] | None", cast("Any", io).handler) if io is not None else None
+        if task is not None:
+            task.cancel()
 
     def close_upstreams(self) -> None:
         """Close the connections to servers, so that the next request makes a new one."""
@@ -131,16 +139,23 @@ class AgentConnection(ConnectionHandler):
         finally:
             self._stop(self._head_timer)
             self._stop(self._close_timer)
-            for io in self.transports.values():
-                if io.handler is not None:
-                    io.handler.cancel("the connection ends")
+            for connection in list(self.transports):
+                self._cancel(connection)
             self.session.finish()
 
-    def log(self, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
+    def log(
+        self,
+        message: str,
+        level: int = logging.INFO,
+        exc_info: Literal[True]
+        | tuple[type[BaseException], BaseException, TracebackType | None]
+        | None = None,
+    ) -> None:
         """Drop mitmproxy's own messages: they quote what peers sent. Only the kind of a failure is kept."""
+        del message
         if level >= logging.ERROR:
-            kind = exc_info[0].__name__ if isinstance(exc_info, tuple) and exc_info[0] else "failure"
-            logger.error("a connection failed inside the proxy: %s", kind)
+            kind = type(exc_info[1]).__name__ if isinstance(exc_info, tuple) else "failure"
+            logger.warning("a connection failed inside the proxy: %s", kind)
 
     async def server_event(self, event: events.Event) -> None:
         """Feed one event to the layers and carry out what they ask for."""
@@ -156,8 +171,7 @@ class AgentConnection(ConnectionHandler):
         except responses.DecodeError:
             self.abort()
         except Exception as error:  # noqa: BLE001 - a crash must not leave a connection open
-            logger.error("a connection is closed after %s in the proxy", type(error).__name__)
-            logger.debug("details", exc_info=error)
+            logger.warning("a connection is closed after %s in the proxy", type(error).__name__)
             self._runtime.record_crash(self.session)
             self.abort()
 
@@ -282,10 +296,9 @@ class AgentConnection(ConnectionHandler):
             exchange.problem = Failure("the upstream cannot be reached")
 
     def _upstream_timeout(self, server: Server) -> None:
-        io = self.transports.get(server)
-        if io is not None and io.handler is not None and not server.tls_established and server.tls:
+        if server.tls and not server.tls_established:
             self._note_failure(TimeoutError())
-            io.handler.cancel("handshake timeout")
+            self._cancel(server)
 
     # -- hooks ---------------------------------------------------------------------------------------------------
 
@@ -306,7 +319,7 @@ class AgentConnection(ConnectionHandler):
         try:
             await waiting
         except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
-            logger.error("a guard failed with %s", type(error).__name__)
+            logger.warning("a guard failed with %s", type(error).__name__)
             self.abort()
             return
         self.wakeup_timer.discard(cast("asyncio.Task[None]", asyncio.current_task()))

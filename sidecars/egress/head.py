@@ -129,8 +129,11 @@ def parse_target(target: str) -> Target:
     return Target(scheme.lower(), authority, path if path.startswith("/") else f"/{path}")
 
 
-def parse_connect_target(target: str) -> tuple[str, int]:
-    """Return host (as sent, without brackets) and port of a CONNECT. Raises :class:`HeadError`."""
+def parse_connect_target(head: Head) -> tuple[str, int]:
+    """Return host (canonical if it can be) and port of a CONNECT. Raises :class:`HeadError`."""
+    if head.length != 0:
+        raise HeadError("a body on CONNECT")
+    target = head.target
     host, separator, port = target.rpartition(":")
     if not separator or not host or not port.isdigit() or not 0 < int(port[:6]) < 65536:
         raise HeadError("the CONNECT target is not host:port")

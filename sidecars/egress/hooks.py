@@ -93,7 +93,7 @@ class Hooks:
         try:
             data.ssl_conn = self._session.runtime.tls.connect(exchange.host, exchange.route.upstream_ca)
         except Exception as error:  # noqa: BLE001 - without a context there is no connection
-            logger.error("upstream_ca of %s is not usable: %s", exchange.host, type(error).__name__)
+            logger.warning("upstream_ca of %s is not usable: %s", exchange.host, type(error).__name__)
             exchange.problem = Failure("upstream_ca of the route is not usable")
 
     def on_tls_established_server(self, _data: tls.TlsData) -> None:
@@ -141,7 +141,7 @@ class Hooks:
         try:
             return self._session.judge_body(exchange, flow.request.raw_content or b"")
         except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
-            logger.error("a guard failed with %s, the request is refused", type(error).__name__)
+            logger.warning("a guard failed with %s, the request is refused", type(error).__name__)
             return Refusal("protocol", "the request could not be judged", "guard-failure")
 
     def _release(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
@@ -217,7 +217,7 @@ class Hooks:
         try:
             return self._session.judge_message(exchange, content)
         except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
-            logger.error("a guard failed with %s, the message is refused", type(error).__name__)
+            logger.warning("a guard failed with %s, the message is refused", type(error).__name__)
             return Refusal("protocol", "the message could not be judged", "guard-failure")
 
 

@@ -141,6 +141,7 @@ class StrictServer(Http1Server):
     def __init__(self, context: Context, owner: Owner) -> None:
         super().__init__(context)
         self._owner = owner
+        self._is_over = False
 
     @property
     def _session(self) -> Session:
@@ -216,7 +217,7 @@ class StrictServer(Http1Server):
 
     def send(self, event: HttpEvent) -> Commands:
         """Send a part of the response; a failure before its first byte becomes an answer that explains it."""
-        if self.state == self.discard:
+        if self._is_over:
             return
         if not isinstance(event, ResponseProtocolError):
             yield from super().send(event)
@@ -236,12 +237,16 @@ class StrictServer(Http1Server):
             yield from self._answer(answer)
         else:
             yield commands.CloseConnection(self.conn)
-            self.state = self.discard
+            self._end()
         yield ReceiveHttp(RequestProtocolError(self.stream_id, "refused", ErrorCode.GENERIC_CLIENT_ERROR))
+
+    def _end(self) -> None:
+        self._is_over = True
+        self.state = self.discard
 
     def _answer(self, answer: bytes) -> Commands:
         """Send the last answer of this connection. Whatever was pipelined behind is never read."""
-        self.state = self.discard
+        self._end()
         yield commands.SendData(self.conn, answer)
         yield commands.CloseTcpConnection(self.conn, half_close=True)
         self._owner.linger()

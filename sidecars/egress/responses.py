@@ -43,16 +43,17 @@ def prepare(exchange: Exchange, response: http.Response) -> Failure | None:
 
 def _prepare_scrubbed(exchange: Exchange, response: http.Response, scrubber: Scrubber) -> Failure | None:
     inflater: Inflater | None = None
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    encoding = ", ".join(response.headers.get_all("content-encoding")).strip().lower() or "identity"
     if encoding in Inflater.SUPPORTED:
         inflater = Inflater()
         for name in ("content-encoding", "content-length", "transfer-encoding"):
-            response.headers.pop(name, None)
+            if name in response.headers:
+                del response.headers[name]
         if exchange.head.minor_version:
             response.headers["transfer-encoding"] = "chunked"
         else:
             response.headers["connection"] = "close"
-    elif encoding not in {"identity", ""}:
+    elif encoding != "identity":
         return Failure(
             "the upstream compressed its answer in a way that cannot be checked for the credential"
         )

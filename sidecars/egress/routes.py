@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import core_schema
@@ -121,10 +121,11 @@ class Route(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _default_port(cls, data: Any) -> Any:  # noqa: ANN401 - pydantic hands over whatever was written
-        if isinstance(data, dict) and data.get("scheme") == "http" and "port" not in data:  # pyright: ignore[reportUnknownMemberType]
-            return {**data, "port": 80}
-        return data  # pyright: ignore[reportUnknownVariableType]
+    def _default_port(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        written = cast("dict[str, object]", data)
+        return {"port": 80, **written} if written.get("scheme") == "http" else written
 
     @field_validator("host")
     @classmethod

@@ -15,8 +15,8 @@ from sidecars.secrets import SecretStore, placeholder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sidecars.egress.session import Session
     from sidecars.egress.scan import ContentScanner
+    from sidecars.egress.session import Session
     from sidecars.egress.spec import EgressSpec
     from sidecars.egress.tls import TlsAuthority
 
@@ -75,7 +75,7 @@ class Runtime:
         try:
             self.audit.record(entry)
         except AuditUnavailable as error:
-            logger.error("%s", error)
+            logger.warning("%s", error)
 
     def warn(self, rule: str, text: str) -> None:
         """Say something to the operator: in the log, and as a line of the audit."""

@@ -42,10 +42,7 @@ class Session:
         """Judge a CONNECT; return the refusal to send, or ``None`` after having noted the tunnel."""
         host, port = "", 0
         try:
-            head = heads.parse(raw)
-            host, port = heads.parse_connect_target(head.target)
-            if head.length != 0:
-                raise heads.HeadError("a body on CONNECT")
+            host, port = heads.parse_connect_target(heads.parse(raw))
             decision = self.runtime.policy.connect(host, port)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong refuses
             return self._refuse_head("CONNECT", host, port, "", _crash_refusal(error))
@@ -292,7 +289,7 @@ def _too_large(limit: int | None) -> Refusal:
 def _crash_refusal(error: Exception) -> Refusal:
     if isinstance(error, heads.HeadError):
         return Refusal("protocol", str(error), "framing")
-    logger.error("a guard failed with %s, the request is refused", type(error).__name__)
+    logger.warning("a guard failed with %s, the request is refused", type(error).__name__)
     return Refusal("protocol", "the request could not be judged", "guard-failure")
 
 

@@ -6,7 +6,7 @@ import ipaddress
 import ssl
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -107,8 +107,8 @@ def _select_http1(_connection: SSL.Connection, offered: list[bytes]) -> Any:
 
 def _verify_name(connection: SSL.Connection, host: str) -> None:
     """Have OpenSSL compare the certificate with ``host``; pyOpenSSL has no call of its own for it."""
-    library: Any = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001
-    parameters = library.SSL_get0_param(connection._ssl)  # noqa: SLF001
+    library: Any = SSL._lib  # type: ignore[attr-defined]
+    parameters = library.SSL_get0_param(cast("Any", connection)._ssl)
     flags = library.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | library.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT
     library.X509_VERIFY_PARAM_set_hostflags(parameters, flags)
     try:

@@ -23,7 +23,10 @@ class AddressRefused(Exception):  # noqa: N818 - a verdict, not a malfunction
 
 
 async def dial(host: str, port: int, route: Route) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect to ``host``, or to the route's upstream. Raises :class:`AddressRefused`, ``OSError`` or ``TimeoutError``."""
+    """Connect to ``host``, or to the route's upstream.
+
+    Raises :class:`AddressRefused`, or ``OSError``, of which ``TimeoutError`` is a kind.
+    """
     target_host, target_port = route.dial or (host, port)
     async with asyncio.timeout(CONNECT_TIMEOUT_S):
         allowed = _allowed(await _resolve(target_host, target_port), route)

@@ -45,7 +45,9 @@ AGENT_SENDS = {
 
 
 @pytest.mark.parametrize("sent", AGENT_SENDS.values(), ids=AGENT_SENDS.keys())
-def test_the_credential_replaces_what_the_agent_sent(tunnel: Client, upstream: Upstream, sent: dict[str, str]) -> None:
+def test_the_credential_replaces_what_the_agent_sent(
+    tunnel: Client, upstream: Upstream, sent: dict[str, str]
+) -> None:
     assert tunnel.request("GET", "/v1/x", HOST, sent).status == 200
     request = upstream.requests[0]
     assert request.header("authorization") == [f"Bearer {TOKEN}"]
@@ -64,7 +66,12 @@ def test_a_route_without_credential_leaves_the_headers_alone(tunnel: Client, ups
 FORMS: list[tuple[str, dict[str, str], str, tuple[str, str]]] = [
     ("bearer", {}, TOKEN, ("authorization", f"Bearer {TOKEN}")),
     ("other header", {"header": "x-api-key"}, TOKEN, ("x-api-key", TOKEN)),
-    ("other header, scheme", {"header": "X-Auth", "auth_scheme": "Token"}, TOKEN, ("x-auth", f"Token {TOKEN}")),
+    (
+        "other header, scheme",
+        {"header": "X-Auth", "auth_scheme": "Token"},
+        TOKEN,
+        ("x-auth", f"Token {TOKEN}"),
+    ),
     ("no scheme", {"auth_scheme": ""}, TOKEN, ("authorization", TOKEN)),
     (
         "basic token",
@@ -89,7 +96,9 @@ def test_forms_of_the_header(
     with running_proxy(tmp_path, route, secrets={"TOKEN": SecretSource(value=secret)}) as proxy:
         with proxy.client() as client:
             client.tunnel(HOST)
-            assert client.request("GET", "/", HOST, {"Authorization": "own", "X-Api-Key": "own"}).status == 200
+            assert (
+                client.request("GET", "/", HOST, {"Authorization": "own", "X-Api-Key": "own"}).status == 200
+            )
     name, value = expected
     assert upstream.requests[0].header(name) == [value]
     assert b"own" not in upstream.requests[0].raw
@@ -98,7 +107,10 @@ def test_forms_of_the_header(
 MISUSES = {
     "header": ({"X-Key": f"{placeholder('TOKEN')}"}, ""),
     "authorization": ({"Authorization": f"Bearer {placeholder('TOKEN')}"}, ""),
-    "basic": ({"Authorization": "Basic " + base64.b64encode(f"u:{placeholder('TOKEN')}".encode()).decode()}, ""),
+    "basic": (
+        {"Authorization": "Basic " + base64.b64encode(f"u:{placeholder('TOKEN')}".encode()).decode()},
+        "",
+    ),
     "cookie": ({"Cookie": f"a={placeholder('TOKEN')}"}, ""),
     "url": ({}, f"?key={placeholder('TOKEN')}"),
 }
@@ -165,10 +177,15 @@ def test_rotation_takes_effect_without_a_restart(tmp_path: Path, upstream: Upstr
     ]
 
 
-def test_a_command_gives_the_secret_and_is_not_run_for_each_request(tmp_path: Path, upstream: Upstream) -> None:
+def test_a_command_gives_the_secret_and_is_not_run_for_each_request(
+    tmp_path: Path, upstream: Upstream
+) -> None:
     count = tmp_path / "count"
     source = SecretSource(argv=("sh", "-c", f"echo x >> {count}; echo command-token"))
-    with running_proxy(tmp_path, token_route(upstream), secrets={"TOKEN": source}) as proxy, proxy.client() as client:
+    with (
+        running_proxy(tmp_path, token_route(upstream), secrets={"TOKEN": source}) as proxy,
+        proxy.client() as client,
+    ):
         client.tunnel(HOST)
         for _ in range(3):
             assert client.request("POST", "/", HOST, body=b"x" * 100_000).status == 200
@@ -262,7 +279,9 @@ def test_the_agent_can_trust_the_marks_of_egress(tunnel: Client, upstream: Upstr
     assert answer.headers["x-kept"] == "yes"
 
 
-def test_a_connection_is_not_shared_with_a_route_that_goes_elsewhere(tmp_path: Path, upstream: Upstream) -> None:
+def test_a_connection_is_not_shared_with_a_route_that_goes_elsewhere(
+    tmp_path: Path, upstream: Upstream
+) -> None:
     other_directory = tmp_path / "other"
     other_directory.mkdir()
     other = Upstream(other_directory, HOST)

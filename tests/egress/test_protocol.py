@@ -35,13 +35,19 @@ def test_requests_of_a_tunnel_are_served_and_kept_alive(tunnel: Client, upstream
         answer = tunnel.request("POST", f"/open/{number}?q={number}", HOST, body=b"x" * number)
         assert (answer.status, answer.body) == (200, b"ok")
     assert upstream.connections == 1
-    assert [request.line for request in upstream.requests] == [f"POST /open/{n}?q={n} HTTP/1.1" for n in range(3)]
+    assert [request.line for request in upstream.requests] == [
+        f"POST /open/{n}?q={n} HTTP/1.1" for n in range(3)
+    ]
     assert [request.body for request in upstream.requests] == [b"", b"x", b"xx"]
 
 
 def test_plain_http_is_served_in_absolute_form(proxy: Proxy, plain_upstream: Upstream) -> None:
     with proxy.client() as client:
-        for target in ("http://plain.example.com/a?b", "HTTP://PLAIN.example.com:80/a?b", "http://plain.example.com/a/./?b"):
+        for target in (
+            "http://plain.example.com/a?b",
+            "HTTP://PLAIN.example.com:80/a?b",
+            "http://plain.example.com/a/./?b",
+        ):
             assert client.request("GET", target, "plain.example.com").status == 200
     assert [r.line for r in plain_upstream.requests] == ["GET /a?b HTTP/1.1"] * 2 + ["GET /a/?b HTTP/1.1"]
     assert plain_upstream.requests[0].header("host") == ["plain.example.com"]
@@ -75,7 +81,9 @@ CONNECT_REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("authority", "reason"), CONNECT_REFUSALS, ids=[case[0] for case in CONNECT_REFUSALS])
+@pytest.mark.parametrize(
+    ("authority", "reason"), CONNECT_REFUSALS, ids=[case[0] for case in CONNECT_REFUSALS]
+)
 def test_connect_is_refused_on_the_connect_itself(
     proxy: Proxy, upstream: Upstream, authority: str, reason: str
 ) -> None:
@@ -167,7 +175,9 @@ AGREEMENT = [
 ]
 
 
-@pytest.mark.parametrize(("request_part", "tls_part"), [c[1:] for c in AGREEMENT], ids=[c[0] for c in AGREEMENT])
+@pytest.mark.parametrize(
+    ("request_part", "tls_part"), [c[1:] for c in AGREEMENT], ids=[c[0] for c in AGREEMENT]
+)
 def test_names_must_agree(
     proxy: Proxy, upstream: Upstream, request_part: dict[str, str], tls_part: dict[str, str | None]
 ) -> None:
@@ -184,7 +194,9 @@ def test_names_must_agree_on_every_request_of_a_tunnel(tunnel: Client, upstream:
     assert tunnel.at_end()
 
 
-def test_what_is_pipelined_behind_a_refusal_is_never_read(proxy: Proxy, tunnel: Client, upstream: Upstream) -> None:
+def test_what_is_pipelined_behind_a_refusal_is_never_read(
+    proxy: Proxy, tunnel: Client, upstream: Upstream
+) -> None:
     good = f"GET /open/smuggled HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
     tunnel.send(f"GET /closed HTTP/1.1\r\nHost: {HOST}\r\n\r\n{good}{good}")
     assert_block(tunnel.read(), "path-not-allowed")
@@ -231,7 +243,9 @@ def test_a_broken_client_hello_ends_the_connection(proxy: Proxy, upstream: Upstr
 
 def test_bytes_sent_along_with_connect_are_judged_alike(proxy: Proxy, upstream: Upstream) -> None:
     with proxy.client() as client:
-        client.send(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\nGET /open/x HTTP/1.1\r\nHost: {HOST}\r\n\r\n")
+        client.send(
+            f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\nGET /open/x HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
+        )
         assert client.read(method="CONNECT").status == 200
         assert_block(client.read(), "protocol")
     assert_untouched(proxy, upstream)
@@ -299,7 +313,9 @@ BAD_CHUNKS = {
 
 @pytest.mark.parametrize("body", BAD_CHUNKS.values(), ids=BAD_CHUNKS.keys())
 def test_bad_chunks_are_refused(proxy: Proxy, tunnel: Client, upstream: Upstream, body: bytes) -> None:
-    tunnel.send(f"POST /open/x HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + body)
+    tunnel.send(
+        f"POST /open/x HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + body
+    )
     answer = tunnel.read()
     assert_block(answer, "protocol")
     assert tunnel.at_end()
@@ -311,7 +327,11 @@ def test_bad_chunks_are_refused(proxy: Proxy, tunnel: Client, upstream: Upstream
 
 def test_chunks_pass(tunnel: Client, upstream: Upstream) -> None:
     answer = tunnel.request(
-        "POST", "/open/x", HOST, {"Transfer-Encoding": "chunked"}, b"5\r\nhello\r\n6;a=b\r\n world\r\n0\r\n\r\n"
+        "POST",
+        "/open/x",
+        HOST,
+        {"Transfer-Encoding": "chunked"},
+        b"5\r\nhello\r\n6;a=b\r\n world\r\n0\r\n\r\n",
     )
     assert answer.status == 200
     assert upstream.requests[0].body == b"hello world"
@@ -362,7 +382,12 @@ def test_a_flood_of_garbage_leaves_the_proxy_alive(proxy: Proxy, upstream: Upstr
 
 
 def test_half_a_head_and_a_closed_connection_are_harmless(proxy: Proxy, upstream: Upstream) -> None:
-    for data in ("", "GET", f"GET /open/x HTTP/1.1\r\nHost: {HOST}\r\n", f"CONNECT {HOST}:443 HTTP/1.1\r\n\r\n"):
+    for data in (
+        "",
+        "GET",
+        f"GET /open/x HTTP/1.1\r\nHost: {HOST}\r\n",
+        f"CONNECT {HOST}:443 HTTP/1.1\r\n\r\n",
+    ):
         with proxy.client() as client:
             client.send(data)
     assert_untouched(proxy, upstream)

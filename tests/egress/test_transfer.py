@@ -112,7 +112,9 @@ def test_large_transfers_need_constant_memory(tmp_path: Path, upstream: Upstream
             child.stdin.close()
             child.stdout.readline()
             child.stdout.readline()
-            proxy = Proxy(tmp_path, listener.getsockname(), cert, spec.routes_file, spec.audit_file, lambda: None)
+            proxy = Proxy(
+                tmp_path, listener.getsockname(), cert, spec.routes_file, spec.audit_file, lambda: None
+            )
             with proxy.client() as client:
                 client.tunnel(HOST)
                 idle = memory(child.pid, "VmRSS")
@@ -196,7 +198,9 @@ SCANS = [
 
 @pytest.mark.parametrize("per_route", [False, True], ids=["bottle's mode", "route's mode"])
 @pytest.mark.parametrize(
-    ("mode", "target", "headers", "body", "status", "reason"), [c[1:] for c in SCANS], ids=[c[0] for c in SCANS]
+    ("mode", "target", "headers", "body", "status", "reason"),
+    [c[1:] for c in SCANS],
+    ids=[c[0] for c in SCANS],
 )
 def test_scanning_comes_before_credential_and_upstream(
     tmp_path: Path,
@@ -305,7 +309,11 @@ def test_broken_answers_are_failures(tunnel: Client, upstream: Upstream, raw: by
 
 def test_private_addresses_need_the_routes_leave(tmp_path: Path, upstream: Upstream) -> None:
     trusting = {"upstream_ca": str(upstream.ca_file), "port": upstream.port}
-    for host, allow, status in (("localhost", False, 403), ("127.0.0.1", False, 403), ("localhost", True, 502)):
+    for host, allow, status in (
+        ("localhost", False, 403),
+        ("127.0.0.1", False, 403),
+        ("localhost", True, 502),
+    ):
         with running_proxy(tmp_path, Route(host=host, allow_private=allow, **trusting)) as proxy:
             with proxy.client() as client:
                 client.tunnel(host, upstream.port)
@@ -342,7 +350,9 @@ def test_routes_change_live_and_a_broken_file_changes_nothing(
     wait_until(lambda: status(HOST) == 200)
 
 
-def test_a_transfer_ends_when_its_route_is_taken_away(proxy: Proxy, tunnel: Client, upstream: Upstream) -> None:
+def test_a_transfer_ends_when_its_route_is_taken_away(
+    proxy: Proxy, tunnel: Client, upstream: Upstream
+) -> None:
     upstream.handler = lambda _request, send: send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nstart")
     tunnel.send(f"GET /open/x HTTP/1.1\r\nHost: {HOST}\r\n\r\n")
     tunnel.read_head()
@@ -403,7 +413,10 @@ def test_websocket_messages_are_scanned_and_scrubbed(tmp_path: Path, upstream: U
     upstream.handler = websocket_upstream
     route = route_to(upstream, websocket=True, token_ref="TOKEN")
     secrets = {"TOKEN": SecretSource(value=TOKEN)}
-    with running_proxy(tmp_path, route, secrets=secrets, scanner=WordScanner()) as proxy, proxy.client() as client:
+    with (
+        running_proxy(tmp_path, route, secrets=secrets, scanner=WordScanner()) as proxy,
+        proxy.client() as client,
+    ):
         client.tunnel(HOST)
         lines = "".join(f"{name}: {value}\r\n" for name, value in WEBSOCKET.items())
         client.send(f"GET /ws HTTP/1.1\r\nHost: {HOST}\r\n{lines}\r\n")
