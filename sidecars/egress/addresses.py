@@ -17,6 +17,7 @@ _TRANSLATED = (
     ipaddress.IPv6Network("::ffff:0:0:0/96"),
     ipaddress.IPv6Network("::/96"),
 )
+_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
 _PRIVATE_V4 = tuple(
     ipaddress.IPv4Network(text) for text in ("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15")
 )
@@ -44,5 +45,7 @@ def refusal(address: Address, *, allow_private: bool) -> str | None:
 
 def _is_private(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv4Address) and any(address in network for network in _PRIVATE_V4):
+        return True
+    if isinstance(address, ipaddress.IPv6Address) and address not in _UNICAST_V6:
         return True
     return not address.is_global or address.is_reserved or address.is_link_local

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sidecars.egress.routes import Route
 from sidecars.secrets import SecretSource
 from tests.egress.support import Client, Proxy, Upstream, running_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 HOST = "api.example.com"
 TOKEN = "real-token-0123456789abcdef"

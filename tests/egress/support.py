@@ -10,19 +10,19 @@ import ssl
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sidecars import ca
 from sidecars.egress.routes import Route, RouteSet
 from sidecars.egress.service import serve
 from sidecars.egress.spec import EgressSpec
-from sidecars.secrets import SecretSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from sidecars.egress.scan import ContentScanner
+    from sidecars.secrets import SecretSource
 
 DEADLINE_S = 10.0
 

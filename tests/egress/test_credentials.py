@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import gzip
-import os
 import zlib
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,6 +22,9 @@ from tests.egress.support import (
     running_proxy,
     wait_until,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def token_route(upstream: Upstream, **changes: object) -> Route:
@@ -93,7 +95,7 @@ def test_forms_of_the_header(
     tmp_path: Path, upstream: Upstream, changes: dict[str, str], secret: str, expected: tuple[str, str]
 ) -> None:
     route = token_route(upstream, **changes)
-    with running_proxy(tmp_path, route, secrets={"TOKEN": SecretSource(value=secret)}) as proxy:
+    with running_proxy(tmp_path, route, secrets={"TOKEN": SecretSource(value=secret)}) as proxy:  # noqa: SIM117
         with proxy.client() as client:
             client.tunnel(HOST)
             assert (
@@ -155,7 +157,7 @@ def test_a_secret_that_cannot_be_had_refuses(
         assert (answer.status, answer.reason) == (403, "protocol")
         assert "TOKEN" in answer.json()["hint"]
         assert "one" not in answer.json()["hint"].replace("more than one", "")
-        wait_until(lambda: proxy.audit())
+        wait_until(proxy.audit)
         assert proxy.audit()[-1]["rule"] == "secret-unavailable"
     assert upstream.connections == 0
 
@@ -163,13 +165,13 @@ def test_a_secret_that_cannot_be_had_refuses(
 def test_rotation_takes_effect_without_a_restart(tmp_path: Path, upstream: Upstream) -> None:
     file = tmp_path / "token"
     file.write_text("first-token\n")
-    with running_proxy(tmp_path, token_route(upstream), secrets={"TOKEN": SecretSource(path=file)}) as proxy:
+    with running_proxy(tmp_path, token_route(upstream), secrets={"TOKEN": SecretSource(path=file)}) as proxy:  # noqa: SIM117
         with proxy.client() as client:
             client.tunnel(HOST)
             client.request("GET", "/", HOST)
             new = tmp_path / "new"
             new.write_text("second-token\n")
-            os.replace(new, file)
+            new.replace(file)
             client.request("GET", "/", HOST)
     assert [request.header("authorization") for request in upstream.requests] == [
         ["Bearer first-token"],
@@ -301,7 +303,7 @@ def test_a_connection_is_not_shared_with_a_route_that_goes_elsewhere(
 
 def test_no_secret_is_in_audit_state_or_repr(proxy: Proxy, tunnel: Client) -> None:
     tunnel.request("GET", "/v1/x", HOST)
-    wait_until(lambda: proxy.audit())
+    wait_until(proxy.audit)
     for path in proxy.directory.iterdir():
         assert TOKEN.encode() not in path.read_bytes()
     assert TOKEN not in repr(SecretSource(value=TOKEN))

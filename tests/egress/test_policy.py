@@ -55,7 +55,7 @@ CONNECTS = [
     ("api.example.com.evil.com", 443, "host-not-allowed"),
     ("api.example.com\0.evil.com", 443, "host-not-allowed"),
     ("api.example.com%00", 443, "host-not-allowed"),
-    ("аpi.example.com", 443, "host-not-allowed"),
+    ("\u0430pi.example.com", 443, "host-not-allowed"),
     ("a.wild.example.com", 443, ""),
     ("a.b.wild.example.com", 443, ""),
     ("wild.example.com", 443, "host-not-allowed"),
@@ -161,7 +161,7 @@ REQUESTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("wildcard", {"host": "a.wild.example.com", "method": "PUT"}, "", "/v1/x"),
     ("longer wildcard", {"host": "a.deep.wild.example.com", "method": "PUT"}, "method-not-allowed", "/v1/x"),
     ("exact before wildcard", {"host": "only.wild.example.com"}, "path-not-allowed", "/v1/x"),
-    ("scoped package", {"host": "registry.example.com", "target": "/@scope%2fname"}, "path-not-allowed", "/@scope%2Fname"),
+    ("scoped package", {"host": "registry.example.com", "target": "/@scope%2fn"}, "path-not-allowed", "/@scope%2Fn"),
     ("scoped package, any path", {"host": "git.example.com", "target": "/@s%2fname/x"}, "", "/@s%2Fname/x"),
     ("scoped twice", {"host": "git.example.com", "target": "/@s%2fa%2fb"}, "path-not-allowed", ""),
     ("scoped escape", {"host": "git.example.com", "target": "/@s%2f../x"}, "path-not-allowed", ""),
@@ -229,7 +229,7 @@ TEXT = st.text(
     alphabet=st.one_of(st.sampled_from("./%\\@:;[]25eEfFcC0aA-_*\0 \r\n"), st.characters()), max_size=40
 )
 PATHS = st.lists(
-    st.sampled_from(["/", "v1", "..", ".", "%2e", "%2f", "%25", "%41", "%c3%a9", "é", ";", "\\", "//", "a%20b", "@s%2fx", "%"]),
+    st.sampled_from(["/", "v1", "..", ".", "%2e", "%2f", "%25", "%41", "%c3%a9", "é", ";", "\\", "//", "a%20b", "@s%2fx"]),
     max_size=12,
 ).map("".join)  # fmt: skip
 

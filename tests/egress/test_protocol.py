@@ -407,7 +407,7 @@ def test_the_own_host_lists_the_routes_without_secrets(proxy: Proxy, upstream: U
 
 def test_every_refusal_has_an_audit_line(proxy: Proxy, tunnel: Client) -> None:
     tunnel.request("DELETE", "/v1/x?secret=query-value", HOST, body=b"hello")
-    wait_until(lambda: proxy.audit())
+    wait_until(proxy.audit)
     line = proxy.audit()[-1]
     assert line.pop("ts").endswith("Z")
     assert line == {

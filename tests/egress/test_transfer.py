@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import pickle
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -30,6 +29,9 @@ from tests.egress.support import (
     running_proxy,
     wait_until,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 def route_to(upstream: Upstream, **changes: object) -> Route:
@@ -178,6 +180,7 @@ class WordScanner:
         return self._find(data, "message")
 
 
+CHUNKED = {"Transfer-Encoding": "chunked"}
 SCANS = [
     ("clean", "block", "/a", {}, b"fine", 200, ""),
     ("body", "block", "/a", {}, b"so forbidden", 403, "dlp"),
@@ -190,9 +193,9 @@ SCANS = [
     ("crash in head", "block", "/a?crash", {}, b"", 403, "protocol"),
     ("crash in warn", "warn", "/a", {}, b"crash", 403, "protocol"),
     ("too large", "block", "/a", {}, b"x" * 5000, 403, "too-large"),
-    ("chunked too large", "block", "/a", {"Transfer-Encoding": "chunked"}, b"fff\r\n" + b"x" * 4095 + b"\r\n0\r\n\r\n", 403, "too-large"),
+    ("chunked too large", "block", "/a", CHUNKED, b"fff\r\n" + b"x" * 4095 + b"\r\n0\r\n\r\n", 403, "too-large"),
     ("too large, off", "off", "/a", {}, b"x" * 5000, 200, ""),
-    ("chunked", "block", "/a", {"Transfer-Encoding": "chunked"}, b"4\r\nforb\r\n5\r\nidden\r\n0\r\n\r\n", 403, "dlp"),
+    ("chunked", "block", "/a", CHUNKED, b"4\r\nforb\r\n5\r\nidden\r\n0\r\n\r\n", 403, "dlp"),
 ]  # fmt: skip
 
 
@@ -217,7 +220,7 @@ def test_scanning_comes_before_credential_and_upstream(
     route = route_to(upstream, token_ref="TOKEN", **({"pipelock": mode} if per_route else {}))
     options = {"scan_mode": "off" if per_route and mode != "off" else mode, "max_request_bytes": 4000}
     secrets = {"TOKEN": SecretSource(value=TOKEN)}
-    with running_proxy(tmp_path, route, secrets=secrets, scanner=scanner, **options) as proxy:
+    with running_proxy(tmp_path, route, secrets=secrets, scanner=scanner, **options) as proxy:  # noqa: SIM117
         with proxy.client() as client:
             client.tunnel(HOST)
             answer = client.request("POST", target, HOST, headers, body)
@@ -314,7 +317,7 @@ def test_private_addresses_need_the_routes_leave(tmp_path: Path, upstream: Upstr
         ("127.0.0.1", False, 403),
         ("localhost", True, 502),
     ):
-        with running_proxy(tmp_path, Route(host=host, allow_private=allow, **trusting)) as proxy:
+        with running_proxy(tmp_path, Route(host=host, allow_private=allow, **trusting)) as proxy:  # noqa: SIM117
             with proxy.client() as client:
                 client.tunnel(host, upstream.port)
                 answer = client.request("GET", "/", f"{host}:{upstream.port}")
@@ -345,7 +348,7 @@ def test_routes_change_live_and_a_broken_file_changes_nothing(
         proxy.routes_file.write_text(broken)
         wait_until(lambda: len([x for x in proxy.audit() if x["rule"] == "routes-file"]) > warnings)  # noqa: B023
         assert (status(HOST), status("new.example.com")) == (403, 200)
-    os.unlink(proxy.routes_file)
+    proxy.routes_file.unlink()
     proxy.set_routes(Route(host=HOST))
     wait_until(lambda: status(HOST) == 200)
 
@@ -431,7 +434,7 @@ def test_websocket_messages_are_scanned_and_scrubbed(tmp_path: Path, upstream: U
         while client.read_some():
             pass
         assert upstream.bytes_received <= received + len(frame(b"12", masked=True)), "more than a close frame"
-        wait_until(lambda: proxy.audit())
+        wait_until(proxy.audit)
         line = proxy.audit()[-1]
         assert (line["decision"], line["reason"], line["rule"]) == ("block", "dlp", "word")
     assert upstream.requests[0].header("authorization") == [f"Bearer {TOKEN}"]
