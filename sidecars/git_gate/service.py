@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ _LINGER_S = 1.0
 async def serve(
     spec: GitGateSpec, listeners: Sequence[socket.socket], *, on_ready: Callable[[], None]
 ) -> None:
-    """Serve ``spec`` on bound, listening TCP or Unix sockets until cancelled; then no process of it is left.
+    """Serve ``spec`` on bound, listening TCP or Unix sockets until SIGTERM or cancelled; no process is left then.
 
     ``on_ready`` is called once requests are taken. Raises ``OSError`` when the private directory cannot be
     used. The sockets stay the caller's to close.
@@ -49,7 +50,15 @@ async def serve(
             server = await asyncio.start_server(front.connected, sock=listener, limit=HEAD_LIMIT)
             stack.callback(server.close)
         on_ready()
-        await asyncio.get_running_loop().create_future()
+        await _told_to_stop()
+
+
+async def _told_to_stop() -> None:
+    stop = asyncio.Event()
+    # Signals reach the main thread only; elsewhere the caller cancels.
+    with contextlib.suppress(RuntimeError, ValueError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
 
 
 class Front:

@@ -88,6 +88,7 @@ REQUESTS = {
     "two-lengths": (post("git-receive-pack", b"", "Content-Length: 0", "Content-Length: 5"), 400),
     "signed-length": (post("git-receive-pack", b"", "Content-Length: +5"), 400),
     "odd-coding": (post("git-receive-pack", b"", "Content-Length: 0", "Transfer-Encoding: gzip, chunked"), 400),
+    "repeated": (head("GET /origin.git/info/refs?service=git-upload-pack HTTP/1.1", "Host: other"), 400),
     "folded": (head("GET /origin.git/info/refs?service=git-upload-pack HTTP/1.1", "X: a", " b"), 400),
     "space-before-colon": (head("GET /origin.git/info/refs?service=git-upload-pack HTTP/1.1", "X : a"), 400),
     "bare-lf": (b"GET /origin.git/info/refs?service=git-upload-pack HTTP/1.1\nHost: x\n\n", 400),

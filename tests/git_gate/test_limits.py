@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sidecars.git_gate import engines
+from sidecars.git_gate.gitcmd import Git
 from sidecars.git_gate.gitleaks import GitleaksScanner
-from sidecars.git_gate.objects import NewObject
+from sidecars.git_gate.objects import NewObject, new_objects
 from sidecars.git_gate.refusal import Refused
+from sidecars.git_gate.spec import Limits
 from sidecars.scan.gitleaks import find_binary
 
 from .conftest import clean_env, git
@@ -106,6 +108,17 @@ def test_what_cannot_be_recorded_is_not_allowed(world: World) -> None:
     assert not world.upstream_ref("refs/heads/x")
 
 
+def test_what_cannot_be_listed_is_not_scanned(world: World) -> None:
+    """git refuses such a push by itself; the gate must not take an empty list for nothing new."""
+
+    async def listed() -> list[NewObject]:
+        git = Git(world.upstream, {})
+        return [each async for each in new_objects(git, ["f" * 40], Limits())]
+
+    with pytest.raises(Refused, match="cannot be listed"):
+        asyncio.run(listed())
+
+
 class _Scanner:
     def __init__(self, error: Exception | None) -> None:
         self._error = error
@@ -145,6 +158,7 @@ def scan_with(
         pytest.param("exit 1", id="crash"),
         pytest.param("kill -9 $$", id="killed"),
         pytest.param("exit 0", id="silent"),
+        pytest.param("echo '[]'; exit 1", id="crash-after-a-report"),
         pytest.param("echo nonsense", id="nonsense"),
         pytest.param("echo '{}x'", id="half-json"),
         pytest.param("echo '[{}]'; exit 77", id="empty-entry"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -92,6 +94,41 @@ def test_the_gate_ends_midway(world: World) -> None:
     fifo.write_text("go\n")
     assert results[0].returncode != 0
     assert "new branch" not in results[0].stderr
+    assert not _processes_in(gate.spec.cache_dir)
+
+
+_MAIN = """
+import asyncio, pickle, socket, sys
+from sidecars.git_gate.service import serve
+spec = pickle.load(sys.stdin.buffer)
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
+    asyncio.run(serve(spec, [listener], on_ready=lambda: print("ready", flush=True)))
+"""
+
+
+def test_a_gate_of_its_own_process_ends_with_all_its_children(world: World) -> None:
+    gate = world.gate()
+    work = world.clone(gate)
+    gate.stop()
+    world.commit(work)
+    fifo, reached = world.tmp / "fifo", world.tmp / "reached"
+    os.mkfifo(fifo)
+    world.hook("pre-receive", f"touch {reached}; read x < {fifo}; exit 1")
+    argv = [sys.executable, "-c", _MAIN, str(gate.port)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(pickle.dumps(gate.spec))
+        process.stdin.close()
+        assert process.stdout.readline() == b"ready\n"
+        client = subprocess.Popen(
+            ["git", "push", "--quiet", "origin", "HEAD:x"], cwd=work, env=clean_env(work)
+        )
+        wait_for(reached.exists, "upstream's hook")
+        process.terminate()
+        assert process.wait(20) == 0
+    assert client.wait(20) != 0
+    fifo.write_text("go\n")
     assert not _processes_in(gate.spec.cache_dir)
 
 
