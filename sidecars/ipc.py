@@ -3,14 +3,20 @@
 Standard library only: the init inside a bottle runs this very file.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import socket
 import struct
-from collections.abc import Generator, Sequence
-from pathlib import Path
-from typing import cast
+
+TYPE_CHECKING = False  # importing typing and pathlib would double the start of a bottle's process 1
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from typing import Any
+
+    type Message = dict[str, Any]
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _MAX_DESCRIPTORS = 16
@@ -28,7 +34,7 @@ def send(connection: socket.socket, message: dict[str, object], descriptors: Seq
     connection.sendall(payload)
 
 
-def receive(connection: socket.socket) -> tuple[dict[str, object] | None, list[int]]:
+def receive(connection: socket.socket) -> tuple[Message | None, list[int]]:
     """Return the next message and its descriptors, which the caller now owns; ``None`` at the end.
 
     Raises ``ValueError`` on anything that is not a message; descriptors that came with it are closed.
@@ -49,11 +55,11 @@ def receive(connection: socket.socket) -> tuple[dict[str, object] | None, list[i
     return message, descriptors
 
 
-def _object(payload: bytes) -> dict[str, object]:
-    value: object = json.loads(payload)
-    if not isinstance(value, dict):
-        raise ValueError("message is not a JSON object")  # noqa: TRY004 - bad input, not a bad call
-    return cast("dict[str, object]", value)
+def _object(payload: bytes) -> Message:
+    message: Message = json.loads(payload)
+    if type(message) is not dict:
+        raise ValueError("message is not a JSON object")
+    return message
 
 
 def _receive_exactly(connection: socket.socket, count: int) -> bytes:
@@ -75,9 +81,10 @@ def _short_address(path: str) -> Generator[str]:
     if len(os.fsencode(path)) <= 100:
         yield path
         return
-    directory = os.open(Path(path).parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    parent, _, name = path.rpartition("/")
+    directory = os.open(parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{directory}/{Path(path).name}"
+        yield f"/proc/self/fd/{directory}/{name}"
     finally:
         os.close(directory)
 
@@ -97,12 +104,13 @@ def connect(path: str, *, timeout: float | None = None) -> socket.socket:
 
 def listen(path: str) -> socket.socket:
     """Return a socket listening at ``path`` (0600), replacing what a dead process left there."""
-    Path(path).unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with _short_address(path) as address:
             listener.bind(address)
-        Path(path).chmod(0o600)
+        os.chmod(path, 0o600)  # noqa: PTH101
         listener.listen(128)
     except OSError:
         listener.close()

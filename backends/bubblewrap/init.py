@@ -5,6 +5,8 @@ filter, so whatever it starts is confined alike. The host talks to it over a soc
 not reachable by name from inside. Standard library only; ``ipc`` is ``sidecars.ipc``, mounted beside this file.
 """
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import errno
@@ -18,10 +20,11 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
 
+TYPE_CHECKING = False  # importing typing would take longer than all the rest of this module
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sidecars import ipc
 else:
     import ipc
@@ -119,7 +122,7 @@ class Init:
             ipc.send(client, {"error": f"{type(error).__name__}: {error}", "code": 2})
         self._disconnect(client)
 
-    def _signal(self, client: socket.socket, message: dict[str, object]) -> None:
+    def _signal(self, client: socket.socket, message: ipc.Message) -> None:
         child = self.clients[client]
         number = message.get("signal")
         if child is not None and isinstance(number, int):
@@ -135,9 +138,8 @@ class Init:
             _kill(-child.pid, signal.SIGCONT)
             self.hung_up[child.pid] = time.monotonic() + HANGUP_GRACE_S
 
-    def _spawn(self, client: socket.socket, request: dict[str, object], descriptors: list[int]) -> None:
-        size = cast("list[int] | None", request.get("tty"))
-        if size:
+    def _spawn(self, client: socket.socket, request: ipc.Message, descriptors: list[int]) -> None:
+        if size := request.get("tty"):
             master, slave = os.openpty()
             descriptors += [master, slave]
             set_window_size(master, size[0], size[1])
@@ -175,9 +177,9 @@ class Init:
                 del self.hung_up[pid]
 
 
-def _start(request: dict[str, object], stdio: list[int], *, tty: bool) -> int:
-    argv = cast("list[str]", request["argv"])
-    environ = {**os.environ, **cast("dict[str, str]", request.get("env", {}))}
+def _start(request: ipc.Message, stdio: list[int], *, tty: bool) -> int:
+    argv: list[str] = request["argv"]
+    environ: dict[str, str] = {**os.environ, **request.get("env", {})}
     directory = str(request.get("cwd") or "/")
     if len(stdio) != 3 or not argv:
         raise ValueError("a program and three descriptors are needed")

@@ -127,7 +127,7 @@ def init_command(sandbox: Sandbox) -> list[str]:
         "-s",
         "-S",
         "-B",
-        f"{LIBRARY}/init.py",
+        f"{LIBRARY}/init.pyc",
         str(sandbox.process_limit),
         *ports,
     ]

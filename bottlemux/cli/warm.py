@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 ENTRY = "bottlemux.cli.warm:serve"
 _NEEDED_BY_START = (
     "backends.bubblewrap.launcher",
-    "backends.bubblewrap.places",
     "backends.bubblewrap.plan",
     "bottlemux.cli.start",
     "bottlemux.lifecycle.running",
@@ -81,6 +80,7 @@ def preload() -> None:
 
     for name in _NEEDED_BY_START:
         import_module(name)
+    import_module("backends.bubblewrap.places").own_code()
 
 
 def serve(connection: socket.socket, request: dict[str, object], descriptors: list[int]) -> None:
