@@ -144,6 +144,11 @@ class Paths:
         return self.state / "bottles"
 
     @property
+    def recent(self) -> Path:
+        """What was chosen in the palette lately; written by the palette."""
+        return self.state / "recent.json"
+
+    @property
     def zygote(self) -> Path:
         """The socket of the process that sidecars are forked from."""
         return self.runtime / "zygote.sock"

@@ -1,0 +1,120 @@
+"""What can be done with one bottle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bottlemux.actions.conditions import always, ended, running
+from bottlemux.actions.model import Action, Become, GoTo, Outcome, Prepared, Told
+
+if TYPE_CHECKING:
+    from bottlemux.actions.model import Subject
+    from bottlemux.lifecycle.context import Context
+
+
+def _go(context: Context, subject: Subject) -> Prepared:
+    def carry_out() -> Outcome:
+        if context.workspace.find(subject.name) is None:
+            _bring_back(context, subject.name)
+        return GoTo(subject.name)
+
+    return Prepared(carry_out)
+
+
+def _resume(context: Context, subject: Subject) -> Prepared:
+    def carry_out() -> Outcome:
+        _bring_back(context, subject.name)
+        return GoTo(subject.name)
+
+    return Prepared(carry_out)
+
+
+def _bring_back(context: Context, slug: str) -> str:
+    from bottlemux.lifecycle.running import resume
+
+    return resume(context, context.store.load(slug))
+
+
+def _stop(context: Context, subject: Subject) -> Prepared:
+    record = context.store.load(subject.name)
+
+    def carry_out() -> Outcome:
+        from bottlemux.lifecycle.running import stop
+
+        stop(context, record)
+        return Told(f"{record.identity}: stopped")
+
+    text = f"{record.identity}: ends its program, its sidecars and its window; its state stays for resume"
+    return Prepared(carry_out, text, "Stop it?")
+
+
+def _remove(context: Context, subject: Subject) -> Prepared:
+    record = context.store.load(subject.name)
+
+    def carry_out() -> Outcome:
+        from bottlemux.lifecycle.running import remove
+
+        remove(context, record.identity)
+        return Told(f"{record.identity}: removed")
+
+    lost = "its record, logs and home"
+    if record.workspace != "mount":
+        lost += f", and its working copy ({record.workspace}): what was not pushed is lost"
+    return Prepared(carry_out, f"{record.identity}: deletes {lost}", "Delete it?")
+
+
+def _shell(context: Context, subject: Subject) -> Prepared:
+    argv = context.own_argv("exec", subject.name, "--", "/bin/bash", "-l")
+    return Prepared(lambda: Become(tuple(argv)))
+
+
+def _audit(context: Context, subject: Subject) -> Prepared:
+    return _following(context, "audit", subject)
+
+
+def _logs(context: Context, subject: Subject) -> Prepared:
+    return _following(context, "logs", subject)
+
+
+def _following(context: Context, command: str, subject: Subject) -> Prepared:
+    argv = context.own_argv(command, subject.name, "-f")
+    return Prepared(lambda: Become(tuple(argv)))
+
+
+def _status(context: Context, subject: Subject) -> Prepared:
+    def carry_out() -> Outcome:
+        from bottlemux.actions.report import describe_bottle
+
+        return Told(describe_bottle(context, subject.name))
+
+    return Prepared(carry_out)
+
+
+def _copy(context: Context, subject: Subject) -> Prepared:
+    def carry_out() -> Outcome:
+        # -w: to the terminal's clipboard too, where tmux and the terminal allow it.
+        context.workspace.server.batch([["set-buffer", "-w", "--", subject.name]])
+        return Told(f"{subject.name} is in tmux's paste buffer")
+
+    return Prepared(carry_out)
+
+
+BOTTLE_ACTIONS = (
+    Action("go", "go to", "Go to the bottle's window.", ("g",), "bottle", running, _go),
+    Action(
+        "resume", "resume",
+        "Bring back what is missing: the bottle, its window, or the program that ended in it.",
+        ("r",), "bottle", always, _resume,
+    ),
+    Action("shell", "shell in", "Open a shell in the bottle.", ("s",), "bottle", running, _shell),
+    Action("audit", "audit of", "Follow what the bottle asks of the network; Ctrl-C ends.", ("a",), "bottle",
+           always, _audit),
+    Action("logs", "logs of", "Follow the logs of the bottle's sidecars; Ctrl-C ends.", ("l",), "bottle", always,
+           _logs),
+    Action("bottle-status", "status of", "Show state, use of the machine, and sidecars.", ("i",), "bottle",
+           always, _status),
+    Action("copy", "copy name of", "Put the slug into tmux's paste buffer.", ("y",), "bottle", running, _copy),
+    Action("stop", "stop", "End bottle, sidecars and window; the state stays.", ("x",), "bottle", running, _stop),
+    Action("rm", "delete", "Delete the state of an ended bottle.", ("X",), "bottle", ended, _remove),
+)  # fmt: skip
+"""In the order in which they are offered."""

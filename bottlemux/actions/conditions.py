@@ -1,0 +1,34 @@
+"""When an action applies: named conditions that return the reason why not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bottlemux.actions.model import Subject
+
+_UNKNOWN = "still looking"
+
+
+def always(_subject: Subject) -> str | None:
+    """Apply to everything."""
+    return None
+
+
+def running(subject: Subject) -> str | None:
+    """Apply to bottles that run."""
+    if subject.alive is None:
+        return _UNKNOWN
+    return None if subject.alive else "it does not run: resume it first"
+
+
+def ended(subject: Subject) -> str | None:
+    """Apply to bottles that do not run."""
+    if subject.alive is None:
+        return _UNKNOWN
+    return "it is running: stop it first" if subject.alive else None
+
+
+def startable(subject: Subject) -> str | None:
+    """Apply to agents on a machine where some backend works."""
+    return subject.blocked or None

@@ -1,0 +1,141 @@
+"""Opening the palette: the screen first, everything slow after it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.buffer import Buffer
+
+from bottlemux.palette.background import Background
+from bottlemux.palette.facts import Gatherer
+from bottlemux.palette.flow import Flow
+from bottlemux.palette.keys import key_bindings
+from bottlemux.palette.pages import BusyPage, ListPage
+from bottlemux.palette.previews import Previews, bottle_view, preflight
+from bottlemux.palette.screen import STYLE, make_layout
+from bottlemux.palette.starting import Choice, StepPage, skip_answered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from prompt_toolkit.input import Input
+    from prompt_toolkit.output import Output
+
+    from bottlemux.lifecycle.context import Context
+    from bottlemux.palette.facts import Facts
+
+# How long a lone Escape byte may be the beginning of an arrow key: short, but enough for most networks.
+_ESCAPE_S = 0.1
+_FRAME_S = 0.15
+_STATUS_EVERY_S = 3.0
+
+
+class Palette:
+    """One run of the palette. ``go_argv`` says how to get to a bottle's window, and may take its time."""
+
+    def __init__(
+        self,
+        context: Context,
+        go_argv: Callable[[str | None], Sequence[str]],
+        *,
+        terminal_input: Input | None = None,
+        terminal_output: Output | None = None,
+    ) -> None:
+        self._context = context
+        self.loop = asyncio.new_event_loop()
+        background = Background(self.loop, self._crashed)
+        self.gatherer = Gatherer(context, background, self._know)
+        self.flow = Flow(
+            context,
+            run=background.run,
+            leave=self._leave,
+            go_argv=go_argv,
+            refresh=self.gatherer.ask_statuses,
+        )
+        self._background = background
+        self._previews = Previews(background, self._redraw)
+        self._query = Buffer(multiline=False, on_text_changed=lambda _buffer: self._typed())
+        self.app: Application[Sequence[str] | None] = Application(
+            layout=make_layout(self.flow, self._query, self._preview, self._columns),
+            key_bindings=key_bindings(self.flow, self._query),
+            style=STYLE,
+            include_default_pygments_style=False,
+            full_screen=True,
+            input=terminal_input,
+            output=terminal_output,
+            after_render=self._first_painted,
+            before_render=lambda _app: self._follow_page(),
+        )
+        self.app.ttimeoutlen = _ESCAPE_S
+        self._painted = False
+
+    def run(self) -> Sequence[str] | None:
+        """Show the palette until it is left; return the command that shall take over, if any."""
+        self.gatherer.refresh_names()
+        self.flow.know(self.gatherer.facts)
+        try:
+            return self.loop.run_until_complete(self.app.run_async())
+        finally:
+            self.loop.close()
+
+    def _first_painted(self, _app: object) -> None:
+        if not self._painted:
+            self._painted = True
+            self.gatherer.ask_backends()
+            self._tick_statuses()
+
+    def _tick_statuses(self) -> None:
+        self.gatherer.ask_statuses()
+        self._background.later(_STATUS_EVERY_S, self._tick_statuses)
+
+    def _know(self, facts: Facts) -> None:
+        self.flow.know(facts)
+        skip_answered(self.flow)
+        self._redraw()
+
+    def _typed(self) -> None:
+        page = self.flow.page
+        if isinstance(page, ListPage) and page.query != self._query.text:
+            page.search(self._query.text)
+
+    def _follow_page(self) -> None:
+        """Show the text that belongs to the page on top, and keep a waiting page turning."""
+        page = self.flow.page
+        if isinstance(page, ListPage) and self._query.text != page.query:
+            self._query.text = page.query
+            self._query.cursor_position = len(page.query)
+        if isinstance(page, BusyPage):
+            self._background.later(_FRAME_S, self._redraw)
+
+    def _preview(self) -> tuple[str, bool]:
+        page = self.flow.page
+        row = page.current if isinstance(page, ListPage) else None
+        if isinstance(page, StepPage):
+            return self._preflight(page.with_current()), False
+        if row is None or not isinstance(page, ListPage):
+            return "", False
+        if row.target == "agent":
+            return self._preflight(Choice(row.name, page.prompt)), False
+        if row.target == "bottle":
+            key = f"bottle {row.name}"
+            return self._previews.get(key, lambda: bottle_view(self._context, row.name)), True
+        return row.detail, False
+
+    def _preflight(self, choice: Choice) -> str:
+        return self._previews.get(repr(choice), lambda: preflight(self._context, choice))
+
+    def _columns(self) -> int:
+        return self.app.output.get_size().columns
+
+    def _redraw(self) -> None:
+        self.app.invalidate()
+
+    def _leave(self, argv: Sequence[str] | None) -> None:
+        if self.app.is_running and not self.app.is_done:
+            self.app.exit(result=argv)
+
+    def _crashed(self, error: BaseException) -> None:
+        if self.app.is_running and not self.app.is_done:
+            self.app.exit(exception=error)

@@ -1,0 +1,154 @@
+"""What the palette knows: names at once, the rest as it comes in from background threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from bottlemux.errors import BottlemuxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bottlemux.lifecycle.context import Context
+    from bottlemux.lifecycle.status import BottleStatus
+    from bottlemux.palette.background import Background
+
+
+@dataclass(frozen=True)
+class BackendFacts:
+    """Whether a backend works here, why not, and the workspaces it can make."""
+
+    available: bool
+    reason: str
+    workspaces: tuple[str, ...]
+
+
+def _no_backends() -> dict[str, BackendFacts | None]:
+    return {}
+
+
+def _no_statuses() -> dict[str, BottleStatus]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """``backends`` is empty until their names are known; ``None`` stands for one that has not answered yet."""
+
+    agents: tuple[str, ...] = ()
+    alive: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    layouts: tuple[str, ...] = ()
+    backends: Mapping[str, BackendFacts | None] = field(default_factory=_no_backends)
+    statuses: Mapping[str, BottleStatus] = field(default_factory=_no_statuses)
+    trouble: str = ""
+
+    @property
+    def backends_known(self) -> bool:
+        """Whether every backend has answered."""
+        return bool(self.backends) and None not in self.backends.values()
+
+    @property
+    def available(self) -> list[str]:
+        """The backends that work here, as far as they have answered."""
+        return [name for name, facts in self.backends.items() if facts is not None and facts.available]
+
+    @property
+    def blocked(self) -> str:
+        """Why no agent can be started; empty if one can, or might."""
+        if not self.backends_known or self.available:
+            return ""
+        reasons = [f"{name}: {facts.reason}" for name, facts in self.backends.items() if facts is not None]
+        return f"no backend works here ({'; '.join(reasons)})"
+
+
+def read_names(context: Context) -> Facts:
+    """Return what directory listings and locks tell; asks no backend and no tmux, and imports nothing heavy."""
+    from bottlemux.manifest.loader import list_agents, list_layouts
+    from bottlemux.state.liveness import is_alive
+
+    try:
+        agents = tuple(list_agents(context.paths, context.cwd))
+        layouts = tuple(list_layouts(context.paths, context.cwd))
+        trouble = ""
+    except (BottlemuxError, OSError) as error:
+        agents, layouts, trouble = (), (), str(error)
+    alive = {slug: is_alive(context.paths.bottle(slug)) for slug in context.store.identities()}
+    return Facts(agents=agents, alive=alive, layouts=layouts, trouble=trouble)
+
+
+class Gatherer:
+    """Asks everything slow, each in a thread of its own, and reports every answer as new facts."""
+
+    def __init__(self, context: Context, background: Background, report: Callable[[Facts], None]) -> None:
+        self.facts = Facts()
+        self._context = context
+        self._background = background
+        self._report = report
+        self._asking_statuses = False
+
+    def refresh_names(self) -> None:
+        """Read the names anew, keeping what is known of them."""
+        names = read_names(self._context)
+        self.facts = replace(
+            self.facts, agents=names.agents, alive=names.alive, layouts=names.layouts, trouble=names.trouble
+        )
+
+    def ask_backends(self) -> None:
+        """Find the backends and ask each whether it works; one that hangs delays no other."""
+        self._background.run(_backend_names, self._ask_each)
+
+    def ask_statuses(self) -> None:
+        """Ask tmux and the kernel how the bottles are doing, unless that is under way."""
+        if self._asking_statuses:
+            return
+        self._asking_statuses = True
+        self._background.run(lambda: _statuses(self._context), self._got_statuses)
+
+    def _ask_each(self, names: list[str]) -> None:
+        self._update(replace(self.facts, backends=dict.fromkeys(names)))
+        for name in names:
+            self._ask(name)
+
+    def _ask(self, name: str) -> None:
+        def got(answer: BackendFacts) -> None:
+            self._update(replace(self.facts, backends={**self.facts.backends, name: answer}))
+
+        self._background.run(lambda: _look_at(self._context, name), got)
+
+    def _got_statuses(self, statuses: dict[str, BottleStatus]) -> None:
+        self._asking_statuses = False
+        self.refresh_names()
+        self._update(replace(self.facts, statuses=statuses))
+
+    def _update(self, facts: Facts) -> None:
+        self.facts = facts
+        self._report(facts)
+
+
+def _backend_names() -> list[str]:
+    from backends.registry import known_backend_names
+
+    return known_backend_names()
+
+
+def _look_at(context: Context, name: str) -> BackendFacts:
+    from backends.registry import get_bottle_backend
+
+    try:
+        backend = get_bottle_backend(name, paths=context.paths)
+        availability = backend.is_available()
+    except (BottlemuxError, ImportError, OSError) as error:
+        return BackendFacts(available=False, reason=str(error), workspaces=())
+    return BackendFacts(
+        available=availability.available, reason=availability.reason, workspaces=backend.workspaces
+    )
+
+
+def _statuses(context: Context) -> dict[str, BottleStatus]:
+    from bottlemux.lifecycle.status import collect
+
+    try:
+        return {row.slug: row for row in collect(context)}
+    except (BottlemuxError, OSError):
+        return {}

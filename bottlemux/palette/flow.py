@@ -1,0 +1,202 @@
+"""What leads where: choosing, the steps of a start, confirming, doing. It knows no screen and no keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from bottlemux.actions.catalogue import find_action
+from bottlemux.actions.model import Become, GoTo, Outcome, Prepared, Subject, Told
+from bottlemux.errors import BottlemuxError
+from bottlemux.palette import rows
+from bottlemux.palette.pages import BusyPage, ListPage, Page, TextPage
+from bottlemux.palette.recent import load_recent, note_recent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bottlemux.actions.model import Action
+    from bottlemux.lifecycle.context import Context
+    from bottlemux.palette.facts import Facts
+    from bottlemux.palette.rows import Row
+
+
+class Runner(Protocol):
+    """Runs a function beside the screen and gives its result to another one, in the screen's thread."""
+
+    def __call__[T](self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+        """Start ``work``; ``done`` gets its result."""
+        ...
+
+
+class Flow:
+    """The pages, the newest on top. ``leave`` gets the command that takes over the terminal, or ``None``."""
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        run: Runner,
+        leave: Callable[[Sequence[str] | None], None],
+        go_argv: Callable[[str | None], Sequence[str]],
+        refresh: Callable[[], None] = lambda: None,
+    ) -> None:
+        from bottlemux.palette.facts import Facts
+
+        self.context = context
+        self.facts: Facts = Facts()
+        self._run, self._leave, self._go_argv, self._refresh = run, leave, go_argv, refresh
+        self._recent = load_recent(context.paths)
+        self._main = ListPage("", self._main_rows, self._choose_main, self._recent)
+        self.pages: list[Page] = [self._main]
+
+    @property
+    def page(self) -> Page:
+        """What is shown."""
+        return self.pages[-1]
+
+    def know(self, facts: Facts) -> None:
+        """Take new facts into all lists."""
+        self.facts = facts
+        for page in self.pages:
+            if isinstance(page, ListPage):
+                page.refresh()
+
+    def choose(self) -> None:
+        """Do what Enter means."""
+        page = self.page
+        if isinstance(page, ListPage):
+            if (row := page.current) is not None and not row.disabled:
+                page.choose(row)
+        elif isinstance(page, TextPage) and not page.question:
+            self.back()
+
+    def choose_other(self) -> None:
+        """Do what Tab means: everything that can be done with a bottle; an agent without further questions."""
+        from bottlemux.palette.starting import start_with_defaults
+
+        page = self.page
+        if not isinstance(page, ListPage) or (row := page.current) is None:
+            return
+        if row.target == "bottle" and page is self._main:
+            self.push(ListPage(row.name, lambda _query: rows.bottle_action_rows(self.facts, row.name),
+                               lambda chosen: self.do(find_action(chosen.name), self.bottle(row.name))))  # fmt: skip
+        elif row.target == "agent" and not row.disabled:
+            start_with_defaults(self, row.name, page.prompt)
+
+    def answer(self, *, yes: bool) -> None:
+        """Answer the question on the page."""
+        page = self.page
+        if isinstance(page, TextPage) and page.question:
+            if yes and page.answer is not None:
+                page.answer()
+            elif not yes:
+                self.back()
+
+    def back(self) -> None:
+        """Go one page back; from the first one, leave."""
+        if isinstance(self.page, BusyPage) and not self.page.can_leave:
+            return
+        if len(self.pages) == 1:
+            self.leave()
+        else:
+            self.pages.pop()
+
+    def leave(self) -> None:
+        """Leave and do nothing, unless something is half done."""
+        if not isinstance(self.page, BusyPage) or self.page.can_leave:
+            self._leave(None)
+
+    def push(self, page: Page) -> None:
+        """Show ``page``; going back returns to the one before."""
+        if isinstance(page, ListPage):
+            page.refresh()
+        self.pages.append(page)
+
+    def bottle(self, slug: str) -> Subject:
+        """Return the bottle ``slug`` with what is known of it."""
+        return rows.subject_of(self.facts, slug)
+
+    def do(self, action: Action, subject: Subject) -> None:
+        """Prepare ``action``, show what it will do where it asks, and carry it out."""
+        title = f"{action.title} {subject.name}".strip()
+        busy = BusyPage(title, can_leave=True)
+        self.push(busy)
+
+        def prepared(result: Prepared | BottlemuxError) -> None:
+            if self.page is not busy:
+                return
+            self.pages.pop()
+            if isinstance(result, BottlemuxError):
+                self._show_error(title, result)
+            elif result.question:
+                self.push(
+                    TextPage(title, result.text, result.question, lambda: self._carry_out(title, result))
+                )
+            else:
+                self._carry_out(title, result)
+
+        self._run(lambda: _or_error(lambda: action.prepare(self.context, subject)), prepared)
+
+    def remember(self, row: Row) -> None:
+        """Offer ``row`` among the first the next time."""
+        note_recent(self.context.paths, row.key)
+
+    def _carry_out(self, title: str, prepared: Prepared) -> None:
+        self.push(BusyPage(title))
+
+        def work() -> Outcome | Sequence[str] | BottlemuxError:
+            return _or_error(lambda: self._resolved(prepared.carry_out()))
+
+        def done(result: Outcome | Sequence[str] | BottlemuxError) -> None:
+            self.pages.pop()
+            if isinstance(result, BottlemuxError):
+                self._show_error(title, result)
+            elif isinstance(result, Told):
+                self._refresh()
+                del self.pages[1:]
+                self.push(TextPage(title, result.text))
+            elif not isinstance(result, GoTo | Become):
+                self._leave(result)
+
+        self._run(work, done)
+
+    def _resolved(self, outcome: Outcome) -> Told | Sequence[str]:
+        match outcome:
+            case GoTo(slug):
+                return self._go_argv(slug)
+            case Become(argv):
+                return argv
+            case Told():
+                return outcome
+
+    def _show_error(self, title: str, error: BottlemuxError) -> None:
+        hint = f"\n\n{error.hint}" if error.hint else ""
+        self.push(TextPage(f"{title}: failed", f"{error.message}{hint}"))
+
+    def _main_rows(self, query: str) -> list[Row]:
+        return rows.agent_rows(self.facts) if ":" in query else rows.main_rows(self.facts)
+
+    def _choose_main(self, row: Row) -> None:
+        from bottlemux.palette.starting import choose_options
+
+        self.remember(row)
+        if row.target == "agent":
+            choose_options(self, row.name, self._main.prompt)
+        elif row.target == "bottle":
+            self.do(find_action("go" if self.facts.alive.get(row.name) else "resume"), self.bottle(row.name))
+        else:
+            self._choose_action(find_action(row.name))
+
+    def _choose_action(self, action: Action) -> None:
+        if action.kind == "workspace":
+            self.do(action, Subject("workspace"))
+            return
+        self.push(ListPage(action.title, lambda _query: rows.bottle_choice_rows(self.facts, action),
+                           lambda row: self.do(action, self.bottle(row.name)), self._recent))  # fmt: skip
+
+
+def _or_error[T](work: Callable[[], T]) -> T | BottlemuxError:
+    try:
+        return work()
+    except BottlemuxError as error:
+        return error

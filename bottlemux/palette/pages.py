@@ -1,0 +1,96 @@
+"""The three kinds of page the palette shows: a list to choose from, a text to read or confirm, and waiting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bottlemux.palette.rows import arrange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bottlemux.palette.rows import Row, Shown
+
+
+@dataclass
+class ListPage:
+    """Rows to filter and choose from. ``rows`` is asked again whenever something new is known.
+
+    The selection sticks to a row, wherever new facts move it: nobody chooses what was not under the mark.
+    """
+
+    title: str
+    rows: Callable[[str], Sequence[Row]]
+    choose: Callable[[Row], None]
+    recent: Sequence[str] = ()
+    query: str = ""
+    shown: Sequence[Shown] = ()
+    selected: int = 0
+    touched: bool = False
+
+    def refresh(self) -> None:
+        """Make the list anew, keeping the selected row selected if it is still there."""
+        current = self.current
+        self._arrange()
+        if current is not None:
+            keys = [shown.row.key for shown in self.shown]
+            self.selected = keys.index(current.key) if current.key in keys else 0
+
+    def search(self, query: str) -> None:
+        """Show what matches ``query``, the best match selected."""
+        self.query, self.selected, self.touched = query, 0, True
+        self._arrange()
+
+    def move(self, steps: int) -> None:
+        """Select another row; a single step goes round at the ends."""
+        self.touched = True
+        if not self.shown:
+            return
+        target = self.selected + steps
+        last = len(self.shown) - 1
+        self.selected = target % (last + 1) if abs(steps) == 1 else min(max(target, 0), last)
+
+    @property
+    def current(self) -> Row | None:
+        """The selected row."""
+        return self.shown[self.selected].row if self.shown else None
+
+    @property
+    def prompt(self) -> str:
+        """The first task typed behind the agent's name."""
+        return self.query.partition(":")[2].strip()
+
+    def _arrange(self) -> None:
+        wanted = self.query.partition(":")[0]
+        self.shown = arrange(self.rows(self.query), wanted, self.recent)
+        self.selected = min(self.selected, max(0, len(self.shown) - 1))
+
+
+@dataclass
+class TextPage:
+    """Text, and a question if there is something to decide; ``answer`` is called on yes."""
+
+    title: str
+    text: str
+    question: str = ""
+    answer: Callable[[], None] | None = None
+    top: int = 0
+
+    def move(self, steps: int) -> None:
+        """Scroll by lines."""
+        self.top = min(max(self.top + steps, 0), max(0, self.text.count("\n")))
+
+
+@dataclass
+class BusyPage:
+    """Something goes on that can be left only when it has ended; then nothing is half made.
+
+    With ``can_leave`` it only looks, and can be left at any time.
+    """
+
+    title: str
+    can_leave: bool = False
+
+
+type Page = ListPage | TextPage | BusyPage

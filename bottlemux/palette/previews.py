@@ -1,0 +1,88 @@
+"""What the selected row would do or is doing, worked out in the background once the selection rests."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from bottlemux.errors import BottlemuxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bottlemux.lifecycle.context import Context
+    from bottlemux.palette.background import Background
+    from bottlemux.palette.starting import Choice
+
+REST_S = 0.08
+FRESH_S = 2.0
+_PANE_LINES = 200
+_MAX_RUNNING = 3
+_MAX_KEPT = 200
+
+
+class Previews:
+    """Texts by key. One that is slow keeps no other from being made, up to a few at a time."""
+
+    def __init__(self, background: Background, changed: Callable[[], None]) -> None:
+        self._background = background
+        self._changed = changed
+        self._made: dict[str, tuple[float, str]] = {}
+        self._running: set[str] = set()
+        self._wanted = ""
+
+    def get(self, key: str, make: Callable[[], str]) -> str:
+        """Return the text of ``key`` as it is known now, and have it made if there is none or it is old."""
+        made = self._made.get(key)
+        if key != self._wanted:
+            self._wanted = key
+            self._background.later(REST_S, lambda: self._start(key, make))
+        elif made is not None and time.monotonic() - made[0] > FRESH_S:
+            self._start(key, make)
+        return made[1] if made is not None else "..."
+
+    def _start(self, key: str, make: Callable[[], str]) -> None:
+        if key != self._wanted or key in self._running:
+            return
+        if len(self._running) >= _MAX_RUNNING:
+            self._background.later(REST_S, lambda: self._start(key, make))
+            return
+        self._running.add(key)
+        self._background.run(lambda: _or_message(make), lambda text: self._done(key, text))
+
+    def _done(self, key: str, text: str) -> None:
+        self._running.discard(key)
+        if len(self._made) >= _MAX_KEPT:
+            self._made.clear()
+        self._made[key] = (time.monotonic(), text)
+        self._changed()
+
+
+def _or_message(make: Callable[[], str]) -> str:
+    try:
+        return make()
+    except BottlemuxError as error:
+        return f"{error.message}\n\n{error.hint}".rstrip()
+    except OSError as error:
+        return str(error)
+
+
+def preflight(context: Context, choice: Choice) -> str:
+    """Return what a start would do."""
+    from bottlemux.lifecycle.planning import plan_start
+
+    lines: list[str] = []
+    plan_start(context, choice.request()).plan.print(lines.append)
+    return "".join(lines)
+
+
+def bottle_view(context: Context, slug: str) -> str:
+    """Return how a bottle is doing, and the end of what its agent shows."""
+    from bottlemux.actions.report import describe_bottle
+
+    status = describe_bottle(context, slug)
+    window = context.workspace.find(slug)
+    pane = window.pane("agent") if window is not None else None
+    if pane is None:
+        return status
+    return f"{status}\n\n{context.workspace.capture(pane.pane_id, _PANE_LINES)}"

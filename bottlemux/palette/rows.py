@@ -1,0 +1,162 @@
+"""The rows of the palette's lists, made from what is known at the moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bottlemux.actions.catalogue import actions_of, find_action
+from bottlemux.actions.model import Subject
+from bottlemux.palette.fuzzy import match
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bottlemux.actions.model import Action
+    from bottlemux.palette.facts import Facts
+
+type Target = Literal["agent", "bottle", "action", "option"]
+
+WORKSPACES = {
+    "mount": "the directory itself",
+    "clone": "a clone of its repository",
+    "copy": "a copy of it",
+}
+_MARK_BY_STATE = {"working": "good", "waiting": "warn", "broken": "bad"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a list: an agent, bottle (by its slug), action or option, by ``name``.
+
+    ``disabled`` says why it cannot be chosen; ``mark`` is how its detail is coloured: good, warn, bad, nothing.
+    """
+
+    target: Target
+    name: str
+    title: str
+    detail: str = ""
+    disabled: str = ""
+    mark: str = ""
+
+    @property
+    def key(self) -> str:
+        """What names the row from one run to the next."""
+        return f"{self.target}:{self.name}"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A row in a filtered list, with the positions of the matching letters in its title."""
+
+    row: Row
+    positions: tuple[int, ...] = ()
+
+
+def main_rows(facts: Facts) -> list[Row]:
+    """Return running bottles, agents, ended bottles and actions, in this order."""
+    active = [slug for slug, alive in facts.alive.items() if alive]
+    ended = [slug for slug, alive in facts.alive.items() if not alive]
+    return [
+        *(_bottle_row(facts, slug) for slug in active),
+        *agent_rows(facts),
+        *(_bottle_row(facts, slug) for slug in ended),
+        *(_action_row(facts, action) for action in actions_of("workspace")),
+        *(_action_row(facts, action) for action in actions_of("bottle")),
+    ]
+
+
+def agent_rows(facts: Facts) -> list[Row]:
+    """Return a row for each agent to start."""
+    title = find_action("start").title
+    return [
+        Row("agent", name, f"{title} {name}", "a new bottle", disabled=facts.blocked) for name in facts.agents
+    ]
+
+
+def subject_of(facts: Facts, slug: str) -> Subject:
+    """Return the bottle ``slug`` as a subject of actions."""
+    return Subject("bottle", slug, alive=facts.alive.get(slug))
+
+
+def _bottle_row(facts: Facts, slug: str) -> Row:
+    alive = bool(facts.alive.get(slug))
+    action = find_action("go" if alive else "resume")
+    status = facts.statuses.get(slug)
+    state = status.state if status else ("running" if alive else "ended")
+    detail = f"{state}  {status.backend}" if status else state
+    return Row("bottle", slug, f"{action.title} {slug}", detail, mark=_MARK_BY_STATE.get(state, ""))
+
+
+def _action_row(facts: Facts, action: Action) -> Row:
+    if action.kind == "workspace":
+        reason = action.applies(Subject("workspace")) or ""
+        return Row("action", action.name, action.title, action.help, disabled=reason)
+    reasons = [action.applies(subject_of(facts, slug)) for slug in facts.alive]
+    disabled = "" if None in reasons else next((reason for reason in reasons if reason), "there is no bottle")
+    return Row("action", action.name, f"{action.title} ...", action.help, disabled=disabled)
+
+
+def bottle_action_rows(facts: Facts, slug: str) -> list[Row]:
+    """Return what can be done with one bottle."""
+    subject = subject_of(facts, slug)
+    return [
+        Row(
+            "action",
+            action.name,
+            f"{action.title} {slug}",
+            action.help,
+            disabled=action.applies(subject) or "",
+        )
+        for action in actions_of("bottle")
+    ]
+
+
+def bottle_choice_rows(facts: Facts, action: Action) -> list[Row]:
+    """Return the bottles to do ``action`` with, those it applies to first."""
+    rows = [
+        Row("bottle", slug, slug, _state(facts, slug), disabled=action.applies(subject_of(facts, slug)) or "")
+        for slug in facts.alive
+    ]
+    return sorted(rows, key=lambda row: bool(row.disabled))
+
+
+def _state(facts: Facts, slug: str) -> str:
+    status = facts.statuses.get(slug)
+    return status.state if status else ("running" if facts.alive.get(slug) else "ended")
+
+
+def backend_rows(facts: Facts) -> list[Row]:
+    """Return the backends to choose from; one that has not answered yet can be chosen all the same."""
+    rows = [Row("option", "", "as configured", "manifest, environment and config.toml decide")]
+    for name, known in facts.backends.items():
+        if known is None:
+            rows.append(Row("option", name, name, "still looking"))
+        else:
+            reason = "" if known.available else known.reason or "not available"
+            rows.append(Row("option", name, name, "available" if known.available else "", disabled=reason))
+    return rows
+
+
+def workspace_rows(workspaces: Sequence[str]) -> list[Row]:
+    """Return how the project directory can get into the bottle."""
+    default = Row("option", "", "as configured", "the agent's manifest decides")
+    return [default, *(Row("option", name, name, WORKSPACES.get(name, "")) for name in workspaces)]
+
+
+def layout_rows(facts: Facts) -> list[Row]:
+    """Return the layouts to choose from."""
+    default = Row("option", "", "as configured", "the agent's manifest decides")
+    return [default, *(Row("option", name, name) for name in facts.layouts)]
+
+
+def arrange(rows: Iterable[Row], query: str, recent: Sequence[str]) -> list[Shown]:
+    """Return the rows that match ``query``, the best first; among equals, and without a query, recent ones."""
+    recency = {key: index for index, key in enumerate(recent)}
+    found: list[tuple[int, int, Shown]] = []
+    for row in rows:
+        matched = match(query, row.title)
+        if matched is not None:
+            found.append((-matched[0], recency.get(row.key, len(recency)), Shown(row, matched[1])))
+    found.sort(key=lambda item: item[:2])
+    return [item[2] for item in found]
