@@ -215,6 +215,18 @@ class StrictServer(Http1Server):
         assert exchange is not None  # noqa: S101 - a body follows a head that was admitted
         return self._session.count_request(exchange, size)
 
+    def passthrough(self, event: events.Event) -> Commands:
+        """Relay the agent's side of a WebSocket, judged frame by frame."""
+        exchange = self._session.exchange
+        if isinstance(event, events.DataReceived) and exchange is not None:
+            refusal = self._session.judge_frames(exchange, event.data)
+            if refusal is not None:
+                exchange.problem = refusal
+                self._end()
+                yield commands.CloseConnection(self.conn)
+                return
+        yield from super().passthrough(event)
+
     def send(self, event: HttpEvent) -> Commands:
         """Send a part of the response; a failure before its first byte becomes an answer that explains it."""
         if self._is_over:

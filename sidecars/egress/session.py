@@ -12,6 +12,7 @@ from sidecars.egress import answers, gitpush, headers, names
 from sidecars.egress import head as heads
 from sidecars.egress.answers import Failure, Refusal
 from sidecars.egress.exchange import SIDECAR, Exchange
+from sidecars.egress.frames import AgentFrames, FrameError, MessageTooLargeError
 from sidecars.egress.policy import RequestFacts
 from sidecars.egress.scrub import Scrubber
 from sidecars.secrets import PLACEHOLDER_PREFIX, SecretUnavailable
@@ -35,6 +36,7 @@ class Session:
         self.tunnel: tuple[str, int] | None = None
         self.sni: str | None = None
         self.exchange: Exchange | None = None
+        self._frames: AgentFrames | None = None
 
     # -- the first line of defence: heads ----------------------------------------------------------------------
 
@@ -247,6 +249,21 @@ class Session:
         finding = scanner.scan_message(data)
         return self._finding(exchange, finding.rule, finding.where) if finding else None
 
+    def judge_frames(self, exchange: Exchange, data: bytes) -> Refusal | None:
+        """Judge bytes of a WebSocket before they are relayed: framing, message size, payloads of control frames."""
+        if self._frames is None:
+            self._frames = AgentFrames(self.runtime.spec.max_request_bytes)
+        try:
+            for payload in self._frames.feed(data):
+                refusal = self.judge_message(exchange, payload) if payload else None
+                if refusal is not None:
+                    return refusal
+        except MessageTooLargeError:
+            return _too_large(self.runtime.spec.max_request_bytes)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong refuses
+            return _crash_refusal(error)
+        return None
+
     # -- the credential ------------------------------------------------------------------------------------------
 
     def credential(self, exchange: Exchange) -> tuple[str, str] | Refusal | None:
@@ -289,6 +306,8 @@ def _too_large(limit: int | None) -> Refusal:
 def _crash_refusal(error: Exception) -> Refusal:
     if isinstance(error, heads.HeadError):
         return Refusal("protocol", str(error), "framing")
+    if isinstance(error, FrameError):
+        return Refusal("protocol", "malformed WebSocket frames", "framing")
     logger.warning("a guard failed with %s, the request is refused", type(error).__name__)
     return Refusal("protocol", "the request could not be judged", "guard-failure")
 

@@ -412,6 +412,49 @@ def test_websocket_passes_only_where_the_route_says_so(tunnel: Client, upstream:
     assert upstream.connections == 0
 
 
+def masked(opcode: int, payload: bytes, *, final: bool = True) -> bytes:
+    return bytes([(0x80 if final else 0) | opcode, 0x80 | len(payload)]) + b"\0\0\0\0" + payload
+
+
+ABUSES = {
+    "ping": (masked(9, b"forbidden"), "dlp"),
+    "pong": (masked(10, b"forbidden"), "dlp"),
+    "close reason": (masked(8, b"\x03\xe8forbidden"), "dlp"),
+    "endless message": (
+        masked(2, b"x" * 100, final=False) + masked(0, b"x" * 100, final=False) * 40,
+        "too-large",
+    ),
+    "unmasked": (frame(b"fine", masked=False), "protocol"),
+    "reserved bits": (bytes([0xF1, 0x80]) + b"\0\0\0\0", "protocol"),
+    "unknown opcode": (masked(3, b"x"), "protocol"),
+    "crash": (masked(9, b"crash"), "protocol"),
+    "no frames at all": (b"GET / HTTP/1.1\r\n\r\n", "protocol"),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), ABUSES.values(), ids=ABUSES.keys())
+def test_websocket_frames_are_judged_before_they_are_relayed(
+    tmp_path: Path, upstream: Upstream, data: bytes, reason: str
+) -> None:
+    upstream.handler = websocket_upstream
+    route = route_to(upstream, websocket=True)
+    with running_proxy(tmp_path, route, scanner=WordScanner(), max_request_bytes=4000) as proxy:  # noqa: SIM117
+        with proxy.client() as client:
+            client.tunnel(HOST)
+            lines = "".join(f"{name}: {value}\r\n" for name, value in WEBSOCKET.items())
+            client.send(f"GET /ws HTTP/1.1\r\nHost: {HOST}\r\n{lines}\r\n")
+            assert client.read_head().status == 101
+            assert client.read_some()
+            received = upstream.bytes_received
+            client.send(data)
+            while client.read_some():
+                pass
+            assert upstream.bytes_received <= received + 8
+            wait_until(proxy.audit)
+            assert (proxy.audit()[-1]["decision"], proxy.audit()[-1]["reason"]) == ("block", reason)
+            assert len(proxy.audit()) == 1
+
+
 def test_websocket_messages_are_scanned_and_scrubbed(tmp_path: Path, upstream: Upstream) -> None:
     upstream.handler = websocket_upstream
     route = route_to(upstream, websocket=True, token_ref="TOKEN")
