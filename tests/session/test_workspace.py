@@ -45,6 +45,11 @@ def has_dead_signal() -> bool:
     return parse_version(version) >= (3, 3, "")
 
 
+def argv_of(pid: int) -> list[str]:
+    """Return a process's argument list; between fork and exec it is still tmux's own."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+
+
 def test_ten_windows_of_three_panes(workspace: Workspace) -> None:
     windows = workspace.open_windows([spec(f"dev-{number:05d}") for number in range(10)])
     assert [window.slug for window in windows] == [f"dev-{number:05d}" for number in range(10)]
@@ -108,10 +113,7 @@ def test_layout_is_applied_at_the_real_size(workspace: Workspace) -> None:
 def test_many_panes_fit_a_small_window(workspace: Workspace) -> None:
     panes = tuple(PaneSpec("shell", ("sh", "-c", "read x", str(number))) for number in range(16))
     window = workspace.open_windows([spec(panes=panes)], size=(80, 24))[0]
-    order = [
-        Path(f"/proc/{pane.pid}/cmdline").read_bytes().split(b"\0")[-2].decode() for pane in window.panes
-    ]
-    assert order == [str(number) for number in range(16)]
+    until(lambda: [argv_of(pane.pid)[-1] for pane in window.panes] == [str(number) for number in range(16)])
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
@@ -125,7 +127,7 @@ def test_hostile_names_do_nothing(workspace: Workspace, tmp_path: Path, value: s
     found = workspace.require(window.slug)
     shown = "".join(char if char.isprintable() else "?" for char in text)
     assert (found.agent, found.backend, found.status, found.name) == (shown, shown, shown, safe_name(text))
-    assert Path(f"/proc/{found.panes[0].pid}/cmdline").read_bytes().decode().split("\0")[-2] == text
+    until(lambda: argv_of(found.panes[0].pid) == [*IDLE, text], "the argument list")
     workspace.server.batch([["display-message", "-p", "-t", window.window_id, "#{E:window-status-format}"]])
     assert not pwned.exists()
 
@@ -197,6 +199,14 @@ def test_an_ended_program_is_kept_with_its_code(
 
     signalled_without_report = "exit code None" if not has_dead_signal() and "signal" in ended else ended
     until(lambda: agent_ended() == signalled_without_report, "the end of the program")
+
+
+def test_no_exit_code_is_missed(workspace: Workspace) -> None:
+    # tmux before 3.5 misses about one in ten of these when nothing else happens.
+    window = workspace.open_window(spec(panes=(PaneSpec("agent", ("sh", "-c", "exit 7")),)))
+    for _ in range(40):
+        until(lambda: workspace.require(window.slug).panes[0].dead_status == 7, "the exit code")
+        workspace.respawn(window.panes[0].pane_id, ("sh", "-c", "exit 7"))
 
 
 def test_an_ended_program_can_be_started_again_in_place(workspace: Workspace) -> None:
@@ -321,8 +331,7 @@ def test_the_users_configuration_does_no_harm(
     until(lambda: all(not pane.dead for window in workspace.list() for pane in window.panes))
     limits = workspace.server.batch([["list-panes", "-a", "-F", "#{history_limit} #{pane_index}"]])
     assert {line.split()[0] for line in limits} == {"50000"}
-    for window in workspace.list():
-        assert Path(f"/proc/{window.panes[0].pid}/cmdline").read_bytes().startswith(b"sh\0-c\0read")
+    until(lambda: all(argv_of(window.panes[0].pid) == list(IDLE) for window in workspace.list()))
 
 
 def test_it_works_under_the_c_locale(server: TmuxServer, environ: dict[str, str]) -> None:
@@ -393,8 +402,8 @@ def test_a_home_directory_is_not_expanded(
     home = tmp_path / "home" / "#{pid}#(touch pwned)%H"
     home.mkdir()
     window = Workspace(server, environ={**environ, "HOME": str(home)}).open_window(spec())
-    assert Path(f"/proc/{window.panes[0].pid}/cwd").readlink() == home
-    assert Path(f"/proc/{window.panes[1].pid}/cwd").readlink() == home
+    for pane in window.panes:
+        until(lambda pid=pane.pid: Path(f"/proc/{pid}/cwd").readlink() == home, "the directory of a pane")
 
 
 def test_panes_cannot_talk_past_tmux_or_rename_their_window(workspace: Workspace) -> None:
