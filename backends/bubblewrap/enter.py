@@ -97,15 +97,17 @@ class _Channel:
     def drain(self) -> None:
         """Copy what is there already, without waiting for more: the program has ended, others may hold the pipe."""
         os.set_blocking(self.source, False)
+        self._flush_all()
         while not self.ended and not self.broken:
-            before = len(self.pending)
             self.fill()
-            arrived = len(self.pending) > before
-            while self.pending and not self.broken:
-                select.select([], [self.sink], [])
-                self.flush()
-            if not arrived:
+            if not self.pending:
                 return
+            self._flush_all()
+
+    def _flush_all(self) -> None:
+        while self.wants_output:
+            select.select([], [self.sink], [])
+            self.flush()
 
 
 def run(control_socket: str, command: Command) -> int:
