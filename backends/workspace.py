@@ -59,7 +59,7 @@ class Protection:
 
 def plan_protection(directory: Path) -> Protection:
     """Find what to protect in ``directory``. Raises ``UsageError`` where a link stands in place of such a file."""
-    has_repository = (directory / ".git").is_dir() and not (directory / ".git").is_symlink()
+    has_repository = _has_repository(directory)
     names = [*PROTECTED_DIRECTORIES, *PROTECTED_FILES]
     if has_repository:
         # A worktree's own settings are only read where the repository asks for them.
@@ -70,6 +70,12 @@ def plan_protection(directory: Path) -> Protection:
         _refuse_link(directory, name)
     missing = tuple(name for name in names if not (directory / name).exists())
     return Protection(tuple(names), missing, (".git",) if has_repository else ())
+
+
+def _has_repository(directory: Path) -> bool:
+    """An empty ``.git`` is the stand-in of another bottle, or of one that was killed."""
+    repository = directory / ".git"
+    return repository.is_dir() and not repository.is_symlink() and any(repository.iterdir())
 
 
 def _refuse_link(directory: Path, name: str) -> None:
@@ -97,7 +103,7 @@ def make_placeholders(directory: Path, protection: Protection) -> None:
 
 def remove_placeholders(directory: Path, names: Iterable[str]) -> None:
     """Remove the stand-ins ``names`` that are still as they were made."""
-    for name in names:
+    for name in sorted(names, reverse=True):  # what is inside a directory before the directory
         path = directory / name
         if name in _STAND_IN_FILES:
             if path.is_file() and not path.is_symlink() and path.read_text("utf-8") == _STAND_IN_FILES[name]:
