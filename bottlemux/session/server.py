@@ -28,7 +28,9 @@ MIN_VERSION = "3.2a"
 
 _INSTALL_HINT = "install it with: sudo apt-get install tmux"
 _GONE = re.compile(
-    r"no server running|error connecting to .*(No such file|refused)|lost server|server exited",
+    r"no server running|error connecting to .*(No such file|refused)|lost server|server exited"
+    # a server that ends, or that was told to stay, without a session
+    r"|no current target",
 )
 _IDENTITY_FORMAT = "#{pid} #{start_time} #{version}"
 
