@@ -31,8 +31,8 @@ class Preset:
 
     ``environ`` is added to the bottle's environment, ``home`` are files put into a new home directory, ``unattended``
     are arguments that let it work without asking (left out when the operator gave one of ``permission_options``),
-    ``resume`` those that continue its last conversation, which exists when ``conversation`` (a shell pattern below the
-    home directory) matches. ``before_prompt`` keeps a prompt that begins with a dash from being taken for an option.
+    ``resume`` those that continue its last conversation, which exists when a file that ``conversation`` (a shell
+    pattern below the home directory) matches has ``conversation_mark`` in it. ``before_prompt`` keeps a prompt that begins with a dash from being taken for an option.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Preset:
     permission_options: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
     conversation: str = ""
+    conversation_mark: str = ""
     before_prompt: tuple[str, ...] = ()
     instructions: tuple[str, ...] = ()
     skills: str = ""
@@ -78,6 +79,7 @@ _PRESETS = {
         permission_options=("--permission-mode", "--dangerously-skip-permissions", "--allowedTools"),
         resume=("--continue",),
         conversation=".claude/projects/-workspace/*.jsonl",
+        conversation_mark='"type":"user"',
         before_prompt=("--",),
         instructions=("--append-system-prompt",),
         skills=".claude/skills",
@@ -120,8 +122,7 @@ def _command(preset: Preset, argv: Sequence[str], arguments: Sequence[str], *, i
 def _continuing(preset: Preset, command: str) -> list[str]:
     """Return the lines that continue a conversation. A program that was killed did not fail to continue it."""
     return [
-        f'set -- "$HOME"/{preset.conversation}',
-        'if [ -e "$1" ]; then',
+        f'if grep -qsF -e {shlex.quote(preset.conversation_mark)} "$HOME"/{preset.conversation}; then',
         "  started=$(date +%s)",
         f"  {command} {shlex.join(preset.resume)}",
         "  code=$?",
