@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_PROCESS_LIMIT = 4096
 _NO_PROTECTION = Protection((), (), ())
 _DISABLE_USERNS_SINCE = (0, 8, 0)
+_TMPFS_SIZE_SINCE = (0, 7, 0)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def resolve(spec: BottleSpec, bwrap: str, version: tuple[int, ...]) -> Bubblewra
     groups = limits.find_groups()
     protection = plan_protection(spec.directory) if spec.workspace == "mount" else _NO_PROTECTION
     program = find_program(spec.resolved.agent.program[0])
-    view = _sandbox(spec, protection, program, wanted, disable_userns=version >= _DISABLE_USERNS_SINCE)
+    view = _sandbox(spec, protection, program, wanted, version)
     return BubblewrapPlan(
         spec=spec,
         backend_name="bubblewrap",
@@ -78,8 +80,7 @@ def _sandbox(
     protection: Protection,
     program: ProgramFiles,
     wanted: limits.Wanted,
-    *,
-    disable_userns: bool,
+    version: tuple[int, ...],
 ) -> Sandbox:
     system, links = sandbox.system_view()
     python, interpreter = sandbox.interpreter_mounts()
@@ -99,8 +100,14 @@ def _sandbox(
         environ=bottle_environ(spec),
         interpreter=interpreter,
         process_limit=wanted.pids or 0,
-        disable_userns=disable_userns,
+        disable_userns=version >= _DISABLE_USERNS_SINCE,
+        scratch_memory=_memory(wanted) if version >= _TMPFS_SIZE_SINCE else None,
     )
+
+
+def _memory(wanted: limits.Wanted) -> int:
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(installed, wanted.memory or installed)
 
 
 def _workspace_mounts(spec: BottleSpec, protection: Protection) -> list[Mount]:

@@ -33,6 +33,13 @@ SYSTEM_CONFIGURATION = (
 )  # fmt: skip
 GUEST_ETC = ("group", "gitconfig", "hosts", "nsswitch.conf", "passwd", "resolv.conf")
 _READ_ONLY_IN_USR = Path("/usr")
+# What the kernel tells its administrator about the whole machine. To it, a root operator's bottle is that user.
+MASKED_FILES = (
+    "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/slabinfo", "/proc/timer_list",
+    "/proc/timer_stats", "/proc/vmallocinfo",
+)  # fmt: skip
+_SCRATCH_SHARES = {"/tmp": 4, "/var/tmp": 8, "/dev/shm": 8, "/run": 64}  # noqa: S108 - inside the bottle
+_MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,8 @@ class Sandbox:
     interpreter: str
     process_limit: int
     disable_userns: bool
+    scratch_memory: int | None = None
+    """Bytes of memory of which temporary files take a bounded share; ``None`` where ``bwrap`` sets no bound."""
 
 
 def system_view() -> tuple[tuple[Mount, ...], tuple[tuple[str, str], ...]]:
@@ -71,6 +80,7 @@ def system_view() -> tuple[tuple[Mount, ...], tuple[tuple[str, str], ...]]:
         path = Path("/etc", name)
         if path.exists():
             mounts.append(Mount(str(path.resolve()), str(path)))
+    mounts += [Mount(os.devnull, name) for name in MASKED_FILES if os.path.exists(name)]  # noqa: PTH110
     return tuple(mounts), tuple(links)
 
 
@@ -99,17 +109,28 @@ def arguments(sandbox: Sandbox) -> list[str]:
     if sandbox.disable_userns:
         options += ["--disable-userns"]
     options += ["--tmpfs", "/", "--proc", "/proc", "--dev", "/dev"]
-    for directory in ("/tmp", "/var/tmp", "/run", "/dev/shm"):  # noqa: S108 - inside the bottle
-        options += ["--perms", "1777" if directory != "/run" else "0755", "--tmpfs", directory]
+    options += list(_scratch(sandbox.scratch_memory))
     for target, link in sandbox.links:
         options += ["--symlink", target, link]
     options += list(_mounts(sandbox.mounts))
-    options += ["--remount-ro", "/", "--chdir", WORKSPACE]
+    # The kernel's settings belong to uid 0, which is the bottle's own user where root is the operator, and bwrap
+    # leaves them writable: nothing of /proc may be, whatever it is called.
+    for place in ("/proc", "/dev", "/"):
+        options += ["--remount-ro", place]
+    options += ["--chdir", WORKSPACE]
     # For the interpreter of process 1 only, which removes it again.
     options += ["--setenv", "LD_LIBRARY_PATH", f"{PYTHON_PREFIX}/lib"]
     for descriptor in FILTER_FDS:
         options += ["--add-seccomp-fd", str(descriptor)]
     return options
+
+
+def _scratch(memory: int | None) -> Iterator[str]:
+    for directory, share in _SCRATCH_SHARES.items():
+        yield from ("--perms", "0755" if directory == "/run" else "1777")
+        if memory is not None:
+            yield from ("--size", str(max(_MEBIBYTE, memory // share)))
+        yield from ("--tmpfs", directory)
 
 
 def _mounts(mounts: Iterable[Mount]) -> Iterator[str]:

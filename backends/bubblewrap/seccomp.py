@@ -36,7 +36,24 @@ REFUSED_CALLS = (
     "ustat", "vm86", "vm86old",
 )  # fmt: skip
 NEW_NAMESPACE_FLAGS = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
-TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into the terminal as if a person had
+# TIOCSTI, TIOCLINUX: typing into the terminal as if a person had; TIOCSETD: loading other line disciplines.
+TERMINAL_INJECTION = (0x5412, 0x541C, 0x5423)
+# Which argument is the mode. A file with the set-user-id bit in a shared directory would make others of the host the
+# operator; a mode only counts where a file is made.
+SET_USER_ID = 0o4000
+MODE_ARGUMENTS = {
+    "chmod": 1,
+    "fchmod": 1,
+    "fchmodat": 2,
+    "fchmodat2": 2,
+    "creat": 1,
+    "mknod": 1,
+    "mknodat": 2,
+}
+OPEN_ARGUMENTS = {"open": (1, 2), "openat": (2, 3)}
+MAKING_FLAGS = (os.O_CREAT, os.O_TMPFILE & ~os.O_DIRECTORY)
+# These keep in memory what the filters have to judge, where no filter sees it; libraries fall back to the older call.
+HIDDEN_ARGUMENTS = frozenset({"clone3", "openat2"})
 ALLOWED_FAMILIES = frozenset({1, 2, 10, 16})  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
 _FAMILY_LIMIT = 64
 _SYSCALL_LIMIT = 1024
@@ -55,8 +72,7 @@ def _known_calls_only() -> bytes:
     known.set_attr(pyseccomp.Attr.CTL_OPTIMIZE, 2)
     for number in range(_SYSCALL_LIMIT):
         name = _name_of(number)
-        # clone3 hides its flags in memory, where no filter sees them; libc falls back to clone.
-        if name is not None and name != "clone3":
+        if name is not None and name not in HIDDEN_ARGUMENTS:
             known.add_rule(pyseccomp.ALLOW, number)
     return _program(known)
 
@@ -83,10 +99,28 @@ def _refusals() -> bytes:
         program.add_rule(refuse, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, flag, flag))
     for request in TERMINAL_INJECTION:
         program.add_rule(refuse, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _LOW_32_BITS, request))
+    _refuse_set_user_id(program)
     for family in set(range(_FAMILY_LIMIT)) - ALLOWED_FAMILIES:
         wanted = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _LOW_32_BITS, family)
         program.add_rule(pyseccomp.ERRNO(errno.EAFNOSUPPORT), "socket", wanted)
     return _program(program)
+
+
+def _refuse_set_user_id(program: SyscallFilter) -> None:
+    import pyseccomp
+
+    refuse = pyseccomp.ERRNO(errno.EPERM)
+    for name, position in MODE_ARGUMENTS.items():
+        if _is_native(name):
+            program.add_rule(
+                refuse, name, pyseccomp.Arg(position, pyseccomp.MASKED_EQ, SET_USER_ID, SET_USER_ID)
+            )
+    for name, (flags, mode) in OPEN_ARGUMENTS.items():
+        if _is_native(name):
+            for flag in MAKING_FLAGS:
+                made = pyseccomp.Arg(flags, pyseccomp.MASKED_EQ, flag, flag)
+                bit = pyseccomp.Arg(mode, pyseccomp.MASKED_EQ, SET_USER_ID, SET_USER_ID)
+                program.add_rule(refuse, name, made, bit)
 
 
 def _is_native(name: str) -> bool:
