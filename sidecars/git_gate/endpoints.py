@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING
 
-from sidecars.audit import AuditLog
+from sidecars.audit import AuditEntry, AuditLog, AuditUnavailable
 from sidecars.git_gate.children import read_all
 from sidecars.git_gate.hooks import FD_VARIABLE, Conversation
 from sidecars.git_gate.mirror import Mirror
+from sidecars.git_gate.pushoutput import PushOutput
 from sidecars.git_gate.receive import PushJudge
 from sidecars.git_gate.record import Recorder
-from sidecars.git_gate.refusal import Reason, Refused
-from sidecars.git_gate.response import ClientGoneError, Response, packet, refusal_body
+from sidecars.git_gate.refusal import Refused, printable
+from sidecars.git_gate.response import Response, packet, refusal_body
 from sidecars.git_gate.wire import BadRequest, Request, spool_body
 
 if TYPE_CHECKING:
@@ -135,53 +137,11 @@ class Repository:
             raise BadRequest(HTTPStatus.REQUEST_TIMEOUT, "the request took too long") from error
 
 
-class PushOutput:
-    """What receive-pack prints, held back until the hook has asked: what was not checked is not believed."""
-
-    def __init__(self, response: Response) -> None:
-        self._response = response
-        self._held = bytearray()
-        self._gone = False
-        self._believed = True
-
-    async def take(self, data: bytes, *, asked: bool) -> None:
-        """Pass on or hold back ``data``."""
-        self._held += data
-        if asked:
-            await self._flush()
-
-    def judge_unasked(self) -> Refused | None:
-        """Return why the push was refused by git itself; None when it held nothing."""
-        if not self._held:
-            return None
-        if b"ok refs/" in self._held:
-            self._believed = False
-            return Refused("scanner-failed", "git accepted a push without asking the gate")
-        return Refused(_own_reason(bytes(self._held)), "git refused the objects of the push")
-
-    async def finish(self) -> None:
-        """Complete the answer; one that is not believed is broken off instead."""
-        if not self._believed:
-            raise ClientGoneError
-        await self._flush()
-        if not self._gone:
-            await self._response.finish()
-
-    async def _flush(self) -> None:
-        data = bytes(self._held)
-        self._held.clear()
-        try:
-            if not self._gone:
-                await self._response.send(data)
-        except ClientGoneError:
-            self._gone = True
-
-
 class Endpoints:
     """Finds the repository and the action for a request."""
 
     def __init__(self, spec: GitGateSpec, hooks: Path, scanner: Scanner) -> None:
-        audit = AuditLog(spec.audit_file)
+        self._audit = audit = AuditLog(spec.audit_file)
         self.repositories = {
             each.name: Repository(spec, each, hooks, scanner, audit) for each in spec.remotes
         }
@@ -191,6 +151,7 @@ class Endpoints:
         match = _ROUTE.fullmatch(request.path)
         repository = self.repositories.get(match[1]) if match else None
         if match is None or repository is None:
+            self._record_unknown(request)
             known = ", ".join(sorted(self.repositories)) or "none"
             raise BadRequest(HTTPStatus.NOT_FOUND, f"git-gate: no such repository here (known: {known})")
         expected = "GET" if match[2] == "info/refs" else "POST"
@@ -204,13 +165,15 @@ class Endpoints:
         action = repository.upload if match[2] == "git-upload-pack" else repository.receive
         await action(request, reader, response)
 
+    def _record_unknown(self, request: Request) -> None:
+        path = printable(request.path)
+        entry = AuditEntry(
+            "git-gate", "block", "unknown-remote", method=request.method, path=path, status=404
+        )
+        with contextlib.suppress(AuditUnavailable):
+            self._audit.record(entry)
+
 
 def _protocol(request: Request) -> dict[str, str]:
     version = request.headers.get("git-protocol", "")
     return {"GIT_PROTOCOL": version} if _PROTOCOL.fullmatch(version) else {}
-
-
-def _own_reason(output: bytes) -> Reason:
-    if b"exceeds maximum allowed size" in output:
-        return "too-large"
-    return "fsck" if b"fsck" in output or b"unpack" in output else "protocol"

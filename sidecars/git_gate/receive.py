@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from sidecars.git_gate.policy import RefUpdate, check_history, check_update, parse_updates
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from sidecars.git_gate.mirror import Mirror
     from sidecars.git_gate.record import Recorder
     from sidecars.git_gate.spec import Limits
+
+_log = logging.getLogger(__name__)
+_INTERNAL = "fetch to see where upstream stands, and ask the operator to look into the gate's log"
 
 
 class PushJudge:
@@ -48,11 +52,20 @@ class PushJudge:
             updates = parse_updates(question.updates, limit=self._limits.refs)
             said = await self._decide(question, updates)
         except Refused as refusal:
-            self._record.blocked(refusal, updates)
-            await conversation.say(refusal.lines())
+            await self._refuse(conversation, refusal, updates)
+            return
+        except Exception:  # noqa: BLE001 - whatever it is, the agent is told and it is recorded
+            _log.exception("a push could not be judged")
+            await self._refuse(conversation, Refused("internal", "the gate failed", hint=_INTERNAL), updates)
             return
         await conversation.say(said)
         await conversation.accept()
+
+    async def _refuse(
+        self, conversation: Conversation, refusal: Refused, updates: tuple[RefUpdate, ...]
+    ) -> None:
+        self._record.blocked(refusal, updates)
+        await conversation.say(refusal.lines())
 
     async def _decide(self, question: Question, updates: tuple[RefUpdate, ...]) -> list[str]:
         for update in updates:

@@ -9,6 +9,7 @@ Reason = Literal[
     "delete-not-allowed",
     "force-not-allowed",
     "fsck",
+    "internal",
     "protocol",
     "ref-not-allowed",
     "scanner-failed",
@@ -17,6 +18,7 @@ Reason = Literal[
     "tag-not-allowed",
     "too-large",
     "unreadable",
+    "unknown-remote",
     "upstream",
 ]
 _SHOWN = 1000

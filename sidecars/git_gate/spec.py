@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sidecars.git_gate.remotes import GitRemote, check_unique_names
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from sidecars.git_gate.remotes import GitRemote
 
 _MIB = 1024 * 1024
 
@@ -46,3 +46,6 @@ class GitGateSpec:
     audit_file: Path
     needles: tuple[str, ...] = field(default=(), repr=False)
     limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        check_unique_names(self.remotes)

@@ -216,8 +216,8 @@ class World:
     limits: Limits = field(default_factory=Limits)
     needles: tuple[str, ...] = ()
 
-    def gate(self, **changes: object) -> Gate:
-        """Start a gate for the remote with ``changes``."""
+    def gate(self, *, warm: bool = True, **changes: object) -> Gate:
+        """Start a gate for the remote with ``changes``; a ``warm`` one has a mirror from before, which saves time."""
         values = {**self.remote.model_dump(), **changes}
         index = len(self.gates)
         spec = GitGateSpec(
@@ -228,6 +228,9 @@ class World:
             needles=self.needles,
             limits=self.limits,
         )
+        if warm and not spec.cache_dir.exists():
+            mirror = spec.cache_dir / f"{self.remote.name}.git"
+            git(self.tmp, "clone", "--quiet", "--bare", "--no-hardlinks", str(self.upstream), str(mirror))
         gate = Gate(spec, free_port(), self.tmp / f"gate{index}.sock")
         self.gates.append(gate)
         return gate.start()
@@ -235,7 +238,14 @@ class World:
     def limit(self, **changes: object) -> None:
         self.limits = replace(self.limits, **changes)  # type: ignore[arg-type]
 
+    def checkout(self, gate: Gate, name: str = "work") -> Path:
+        """Return what a clone through the gate gives, made without it, which saves time."""
+        git(self.tmp, "clone", "--quiet", str(self.upstream), name)
+        git(self.tmp / name, "remote", "set-url", "origin", gate.url())
+        return self.tmp / name
+
     def clone(self, gate: Gate, name: str = "work") -> Path:
+        """Clone through the gate."""
         git(self.tmp, "clone", "--quiet", gate.url(), name)
         return self.tmp / name
 

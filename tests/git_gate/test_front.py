@@ -115,6 +115,12 @@ def test_bad_requests(shared: World, case: str) -> None:
     assert b"/" + str(shared.tmp).encode().lstrip(b"/") not in answer
 
 
+def test_unknown_names_are_recorded(shared: World) -> None:
+    exchange(shared.gates[0], REQUESTS["unknown-name"][0])
+    last = shared.gates[0].audit()[-1]
+    assert (last["reason"], last["path"]) == ("unknown-remote", "/other.git/info/refs")
+
+
 def test_one_request_a_connection(shared: World) -> None:
     request = head("GET /origin.git/info/refs HTTP/1.1")
     assert exchange(shared.gates[0], request * 2).count(b"HTTP/1.1 ") == 1

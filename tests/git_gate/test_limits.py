@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sidecars.git_gate import engines
+from sidecars.git_gate import engines, receive
 from sidecars.git_gate.gitcmd import Git
 from sidecars.git_gate.gitleaks import GitleaksScanner
 from sidecars.git_gate.objects import NewObject, new_objects
@@ -58,20 +58,20 @@ def refused(world: World, work: Path, reason: str, text: str = "") -> None:
 )
 def test_limits(world: World, limits: dict[str, Any], reason: str, text: str) -> None:
     world.limit(**limits)
-    work = world.clone(world.gate())
+    work = world.checkout(world.gate())
     world.commit(work, "big", os.urandom(2 << 20))
     refused(world, work, reason, text)
 
 
 def test_too_many_refs(world: World) -> None:
     world.limit(refs=2)
-    work = world.clone(world.gate())
+    work = world.checkout(world.gate())
     done = git(work, "push", "origin", "HEAD:a", "HEAD:b", "HEAD:c", check=False)
     assert "between 1 and 2 refs" in done.stderr
 
 
 def test_broken_objects(world: World) -> None:
-    work = world.clone(world.gate())
+    work = world.checkout(world.gate())
     tree = git(work, "rev-parse", "HEAD^{tree}").stdout.strip()
     raw = f"tree {tree}\nauthor x\ncommitter x\n\nbroken\n".encode()
     made = subprocess.run(
@@ -84,7 +84,7 @@ def test_broken_objects(world: World) -> None:
 
 def test_git_that_does_not_ask_is_not_believed(world: World) -> None:
     gate = world.gate()
-    work = world.clone(gate)
+    work = world.checkout(gate)
     world.commit(work)
     (gate.spec.cache_dir / "hooks" / "pre-receive").chmod(0o600)
     done = git(work, "push", "origin", "HEAD:refs/heads/x", check=False)
@@ -98,9 +98,9 @@ def test_git_that_does_not_ask_is_not_believed(world: World) -> None:
 
 def test_what_cannot_be_recorded_is_not_allowed(world: World) -> None:
     gate = world.gate()
-    work = world.clone(gate)
+    work = world.checkout(gate)
     world.commit(work)
-    gate.spec.audit_file.unlink()
+    gate.spec.audit_file.unlink(missing_ok=True)
     gate.spec.audit_file.mkdir()
     for done in (git(work, "fetch", check=False), git(work, "push", "origin", "HEAD:x", check=False)):
         assert done.returncode != 0
@@ -117,6 +117,18 @@ def test_what_cannot_be_listed_is_not_scanned(world: World) -> None:
 
     with pytest.raises(Refused, match="cannot be listed"):
         asyncio.run(listed())
+
+
+def test_a_failure_of_the_gate_itself_refuses_and_is_recorded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_arguments: object, **_options: object) -> list[str]:
+        raise RuntimeError("a value that must not be shown")
+
+    monkeypatch.setattr(receive, "push_on", fail)
+    work = world.checkout(world.gate())
+    world.commit(work)
+    refused(world, work, "internal", "remote: git-gate: refused (internal): the gate failed")
 
 
 class _Scanner:
@@ -138,7 +150,7 @@ def test_a_failing_scanner_refuses(
 ) -> None:
     monkeypatch.setattr(engines, "make_scanner", lambda spec: _Scanner(error))
     world.limit(scan_s=1.0)
-    work = world.clone(world.gate())
+    work = world.checkout(world.gate())
     world.commit(work)
     refused(world, work, "scanner-failed", "the scan for secrets did not complete")
 

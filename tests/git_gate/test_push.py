@@ -20,7 +20,7 @@ def reasons(world: World) -> list[tuple[str, str]]:
 
 
 def test_clone_fetch_and_push(world: World) -> None:
-    gate = world.gate()
+    gate = world.gate(warm=False)
     work = world.clone(gate)
     assert (work / "README").read_text() == "hello\n"
     new = world.commit(work)
@@ -34,7 +34,7 @@ def test_clone_fetch_and_push(world: World) -> None:
 
 
 def test_fetch_shows_upstream_as_it_is_now(world: World) -> None:
-    work = world.clone(world.gate())
+    work = world.checkout(world.gate())
     seed = world.tmp / "seed"
     new = world.commit(seed, content="later\n")
     git(seed, "push", "--quiet", str(world.upstream), "main", "main:other")
@@ -89,7 +89,7 @@ def test_upstream_urls_are_rewritten_to_the_gate(world: World) -> None:
 
 
 def test_large_histories_are_sent_in_chunks(world: World) -> None:
-    work = world.clone(world.gate())
+    work = world.checkout(world.gate())
     new = world.commit(work, "big", os.urandom(3 << 20))
     git(work, "push", "origin", "HEAD:refs/heads/big")
     assert world.upstream_ref("refs/heads/big") == new
@@ -119,7 +119,7 @@ def test_refused_refs(shared: World, refspec: str, reason: str) -> None:
 
 
 def test_only_branches_of_the_manifest(world: World) -> None:
-    work = world.clone(world.gate(branches=("bottlemux/*",)))
+    work = world.checkout(world.gate(branches=("bottlemux/*",)))
     new = world.commit(work)
     done = git(work, "push", "origin", "HEAD:main", check=False)
     assert "remote: git-gate: hint: allowed branches: bottlemux/*" in done.stderr
@@ -129,7 +129,7 @@ def test_only_branches_of_the_manifest(world: World) -> None:
 
 
 def test_history_is_not_rewritten(world: World) -> None:
-    work = world.clone(world.gate())
+    work = world.checkout(world.gate())
     old = world.upstream_ref("refs/heads/main")
     git(work, "commit", "--quiet", "--amend", "-m", "other")
     done = git(work, "push", "--force", "origin", "HEAD:main", check=False)
@@ -138,7 +138,7 @@ def test_history_is_not_rewritten(world: World) -> None:
 
 
 def test_permissions_open_what_they_name(world: World) -> None:
-    work = world.clone(world.gate(allow_tags=True, allow_force=True, allow_delete=True))
+    work = world.checkout(world.gate(allow_tags=True, allow_force=True, allow_delete=True))
     world.commit(work)
     git(work, "tag", "-a", "v1", "-m", "first")
     git(work, "push", "origin", "HEAD:side", "v1")
@@ -152,7 +152,7 @@ def test_permissions_open_what_they_name(world: World) -> None:
 
 
 def test_one_refused_ref_refuses_all(world: World) -> None:
-    work = world.clone(world.gate())
+    work = world.checkout(world.gate())
     world.commit(work)
     done = git(work, "push", "origin", "HEAD:refs/heads/fine", "HEAD:refs/foo", check=False)
     assert done.returncode != 0
@@ -161,7 +161,7 @@ def test_one_refused_ref_refuses_all(world: World) -> None:
 
 def test_two_pushes_at_once(world: World) -> None:
     gate = world.gate()
-    works = [world.clone(gate, f"work{index}") for index in range(3)]
+    works = [world.checkout(gate, f"work{index}") for index in range(3)]
     for index, work in enumerate(works):
         world.commit(work, f"file{index}")
     results: dict[int, subprocess.CompletedProcess[str]] = {}
@@ -185,7 +185,7 @@ def test_two_pushes_at_once(world: World) -> None:
 
 def test_the_identity_is_nowhere(world: World) -> None:
     gate = world.gate()
-    work = world.clone(gate)
+    work = world.checkout(gate)
     world.commit(work)
     env = clean_env(work, GIT_TRACE_PACKET="1", GIT_TRACE_CURL="1")
     done = subprocess.run(

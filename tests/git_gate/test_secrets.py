@@ -153,7 +153,7 @@ def test_an_encrypted_archive_cannot_be_scanned(shared: World, branch: Path) -> 
 
 def test_in_a_tag(world: World) -> None:
     gate = world.gate(allow_tags=True)
-    work = world.clone(gate)
+    work = world.checkout(gate)
     git(work, "tag", "-a", "v1", "-m", f"key {aws_key()}")
     done = git(work, "push", "origin", "v1", check=False)
     assert "remote: git-gate: refused (secret)" in done.stderr
@@ -166,7 +166,7 @@ def test_what_upstream_has_already_is_not_held_against_a_push(world: World) -> N
     seed = world.tmp / "seed"
     world.commit(seed, "old.txt", aws_key())
     git(seed, "push", "--quiet", str(world.upstream), "main")
-    work = world.clone(world.gate())
+    work = world.checkout(world.gate())
     new = world.commit(work, "new.txt")
     git(work, "push", "origin", "HEAD:x")
     assert world.upstream_ref("refs/heads/x") == new

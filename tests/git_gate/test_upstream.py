@@ -29,7 +29,7 @@ def push(
 def test_upstreams_refusal_is_heard(world: World) -> None:
     world.hook("pre-receive", "echo 'not on a Friday' >&2; exit 1")
     gate = world.gate()
-    work = world.clone(gate)
+    work = world.checkout(gate)
     world.commit(work)
     done = push(work)
     assert done.returncode != 0
@@ -41,7 +41,7 @@ def test_upstreams_refusal_is_heard(world: World) -> None:
 
 def test_one_of_two_refused_upstream_refuses_both(world: World) -> None:
     world.hook("update", 'test "$1" != refs/heads/b')
-    work = world.clone(world.gate())
+    work = world.checkout(world.gate())
     world.commit(work)
     done = git(work, "push", "origin", "HEAD:a", "HEAD:b", check=False)
     assert done.returncode != 0
@@ -50,7 +50,7 @@ def test_one_of_two_refused_upstream_refuses_both(world: World) -> None:
 
 def test_upstreams_messages_are_heard(world: World) -> None:
     world.hook("post-receive", r"printf 'see \033[31mhttp://forge/new\n' >&2")
-    work = world.clone(world.gate())
+    work = world.checkout(world.gate())
     world.commit(work)
     done = push(work)
     assert done.returncode == 0
@@ -66,7 +66,7 @@ DEATHS = {
 @pytest.mark.parametrize("moment", DEATHS)
 def test_upstream_dies_midway(world: World, moment: str) -> None:
     world.hook(*DEATHS[moment])
-    work = world.clone(world.gate())
+    work = world.checkout(world.gate())
     new = world.commit(work)
     done = push(work)
     assert done.returncode != 0
@@ -83,7 +83,7 @@ def test_the_gate_ends_midway(world: World) -> None:
     os.mkfifo(fifo)
     world.hook("pre-receive", f"touch {reached}; read x < {fifo}; exit 1")
     gate = world.gate()
-    work = world.clone(gate)
+    work = world.checkout(gate)
     world.commit(work)
     results: list[subprocess.CompletedProcess[str]] = []
     thread = threading.Thread(target=lambda: results.append(push(work)))
@@ -108,7 +108,7 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
 
 def test_a_gate_of_its_own_process_ends_with_all_its_children(world: World) -> None:
     gate = world.gate()
-    work = world.clone(gate)
+    work = world.checkout(gate)
     gate.stop()
     world.commit(work)
     fifo, reached = world.tmp / "fifo", world.tmp / "reached"
@@ -143,7 +143,7 @@ def test_the_client_leaves_midway(world: World) -> None:
     os.mkfifo(fifo)
     world.hook("pre-receive", f"touch {reached}; read x < {fifo}")
     gate = world.gate()
-    work = world.clone(gate)
+    work = world.checkout(gate)
     new = world.commit(work)
     argv = ["git", "push", "--quiet", "origin", "HEAD:x"]
     client = subprocess.Popen(argv, cwd=work, env=clean_env(work), start_new_session=True)
@@ -156,7 +156,7 @@ def test_the_client_leaves_midway(world: World) -> None:
 
 
 def test_upstream_is_down(world: World) -> None:
-    work = world.clone(world.gate())
+    work = world.checkout(world.gate())
     world.commit(work)
     port = free_port()
     down = world.gate(upstream=world.remote.upstream.replace(str(world.sshd.port), str(port)))
@@ -190,7 +190,6 @@ def test_a_missing_repository(world: World) -> None:
 
 def test_a_mirror_is_kept_and_mended(world: World) -> None:
     first = world.gate()
-    world.clone(first)
     first.stop()
     mirror = first.spec.cache_dir / "origin.git"
     (mirror / "packed-refs.lock").touch()
