@@ -60,8 +60,9 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
             )
         if not spec.directory.is_dir():
             raise UsageError(f"{str(spec.directory)!r} is not a directory")
-        from backends import workspace
+        from backends import boundaries, workspace
 
+        boundaries.check_workspace(spec)
         if spec.workspace == "clone" and not spec.resumed and not workspace.is_repository(spec.directory):
             raise UsageError(
                 f"{str(spec.directory)!r} is not the top of a git repository, so it cannot be cloned",
