@@ -66,10 +66,16 @@ def _mounted(name: str, real: Path) -> ProgramFiles:
 
 
 def _package_of(script: Path) -> Path | None:
-    """Return the directory of the Node package that ``script`` belongs to."""
+    """Return the directory of the installed Node package that ``script`` belongs to.
+
+    Only a directory of ``node_modules`` is one: a ``package.json`` may lie in a home directory too, and all of it
+    would be shown to the agent.
+    """
     for parent in script.parents:
-        if (parent / "package.json").is_file():
-            return parent
-        if parent.name == "node_modules":
-            return None
+        if parent.parent.name == "node_modules" or _is_scope(parent.parent):
+            return parent if (parent / "package.json").is_file() else None
     return None
+
+
+def _is_scope(directory: Path) -> bool:
+    return directory.name.startswith("@") and directory.parent.name == "node_modules"
