@@ -67,7 +67,8 @@ class SecretStore:
         self._sources = dict(sources)
         self._cache: dict[str, _Cached] = {}
         self._clock = clock
-        self._lock = threading.Lock()
+        # One lock for each: a slow command holds up nobody else's secret.
+        self._locks = {name: threading.Lock() for name in self._sources}
 
     def __repr__(self) -> str:
         return f"SecretStore({sorted(self._sources)})"
@@ -93,9 +94,9 @@ class SecretStore:
         source = self._sources.get(name)
         if source is None:
             raise SecretUnavailable(f"{name} is not set on the host")
-        with self._lock:
-            if source.value is not None:
-                return _checked(name, source.value)
+        if source.value is not None:
+            return _checked(name, source.value)
+        with self._locks[name]:
             cached = self._read_file(name, source.path) if source.path else self._run(name, source.argv or ())
             self._cache[name] = cached
         if cached.failure:

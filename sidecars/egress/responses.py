@@ -44,7 +44,7 @@ def prepare(exchange: Exchange, response: http.Response) -> Failure | None:
 def _prepare_scrubbed(exchange: Exchange, response: http.Response, scrubber: Scrubber) -> Failure | None:
     inflater: Inflater | None = None
     encoding = ", ".join(response.headers.get_all("content-encoding")).strip().lower() or "identity"
-    if encoding in Inflater.SUPPORTED:
+    if encoding in Inflater.SUPPORTED and _has_body(exchange, response):
         inflater = Inflater()
         for name in ("content-encoding", "content-length", "transfer-encoding"):
             if name in response.headers:
@@ -53,7 +53,7 @@ def _prepare_scrubbed(exchange: Exchange, response: http.Response, scrubber: Scr
             response.headers["transfer-encoding"] = "chunked"
         else:
             response.headers["connection"] = "close"
-    elif encoding != "identity":
+    elif encoding != "identity" and _has_body(exchange, response):
         return Failure(
             "the upstream compressed its answer in a way that cannot be checked for the credential"
         )
@@ -65,6 +65,10 @@ def _prepare_scrubbed(exchange: Exchange, response: http.Response, scrubber: Scr
     response.reason = scrubber.text(response.reason)
     response.stream = _scrubbing(exchange, scrubber, inflater)
     return None
+
+
+def _has_body(exchange: Exchange, response: http.Response) -> bool:
+    return exchange.head.method != "HEAD" and response.status_code not in {204, 304}
 
 
 def _counting(exchange: Exchange) -> Stream:

@@ -42,6 +42,8 @@ async def serve(
     connections are accepted. Raises ``OSError`` or ``ValueError`` if the routes or the authority are not usable.
     """
     runtime = _make_runtime(spec, scanner)
+    if scanner is None and spec.scan_mode != "off":
+        logger.warning("there is no content scanner: what is sent on allowed routes is not scanned")
     acceptor = _Acceptor(runtime)
     servers = [await _listen(listener, acceptor) for listener in listeners]
     on_ready()

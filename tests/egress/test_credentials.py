@@ -252,6 +252,15 @@ def test_a_coding_that_cannot_be_read_is_a_failure(proxy: Proxy, tunnel: Client,
         assert client.request("GET", "/open/x", HOST).headers["content-encoding"] == "br"
 
 
+@pytest.mark.parametrize("coding", ["br", "gzip"])
+def test_an_answer_without_body_needs_no_decoding(tunnel: Client, upstream: Upstream, coding: str) -> None:
+    head = f"HTTP/1.1 304 Not Modified\r\nContent-Encoding: {coding}\r\n\r\n".encode()
+    upstream.handler = lambda _request, send: send(head)
+    for _ in range(2):
+        answer = tunnel.request("GET", "/v1/x", HOST)
+        assert (answer.status, answer.headers["content-encoding"]) == (304, coding)
+
+
 def test_a_decompression_bomb_ends_the_connection(tunnel: Client, upstream: Upstream) -> None:
     bomb = gzip.compress(b"\0" * 200_000_000, 9)
     upstream.handler = lambda _request, send: send(plain_response(bomb, {"Content-Encoding": "gzip"}))

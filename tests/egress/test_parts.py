@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import ssl
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -170,6 +171,21 @@ def test_commands_are_run_again_after_a_while(tmp_path: Path) -> None:
     now[0] = COMMAND_INTERVAL_S + 1
     assert store.may_block("C")
     assert store.get("C") == "value-2"
+
+
+def test_a_slow_command_holds_up_no_other_secret(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    store = SecretStore({"C": SecretSource(argv=("cat", str(gate))), "V": SecretSource(value="value")})
+    results: list[str] = []
+    thread = threading.Thread(target=lambda: results.append(store.get("C")))
+    thread.start()
+    with gate.open("w") as stream:
+        assert store.get("V") == "value"
+        assert not results
+        stream.write("from-command")
+    thread.join(10)
+    assert results == ["from-command"]
 
 
 def test_the_authority_is_strict_short_lived_and_quick() -> None:

@@ -234,6 +234,20 @@ def test_scanning_comes_before_credential_and_upstream(
     assert upstream.connections == (status == 200)
 
 
+def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    with running_proxy(tmp_path, route_to(upstream), scanner=WordScanner(), max_request_bytes=4000) as proxy:  # noqa: SIM117
+        with proxy.client() as client:
+            client.tunnel(HOST)
+            client.send(
+                f"POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 4001\r\nExpect: 100-continue\r\n\r\n"
+            )
+            head = client.read_head()
+            assert (head.status, head.reason) == (403, "too-large")
+    assert upstream.connections == 0
+
+
 LFS = [
     (b'{"operation": "download", "objects": []}', {}, 200),
     (b'{"operation": "upload", "objects": []}', {}, 403),
