@@ -85,7 +85,10 @@ def run_here(words: list[str]) -> int:
 
 
 def _run(words: list[str]) -> int:
-    parsed = _parser(words).parse_args(words)
+    own, passed_on = _divided(words)
+    parsed = _parser(own).parse_args(own)
+    if passed_on:
+        parsed.arguments = passed_on
     run = getattr(parsed, "run", None)
     if run is None:
         _parser([]).print_help()
@@ -95,6 +98,18 @@ def _run(words: list[str]) -> int:
     code: int = run(Context.current(parsed.socket_name), parsed)
     sys.stdout.flush()
     return code
+
+
+def _divided(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return our own words of a ``start``, and those after ``--`` for the program: argparse mistakes them for ours."""
+    if _command_in(words) != "start" or "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
+def _command_in(words: Sequence[str]) -> str | None:
+    return next((word for word in words if word in COMMANDS), None)
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
@@ -108,7 +123,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"bottlemux {__version__}")
     _add_socket_name(parser, default=None)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    wanted = next((word for word in words if word in COMMANDS), None)
+    wanted = _command_in(words)
     for name, summary in COMMANDS.items():
         command = subparsers.add_parser(
             name, help=summary, description=summary[0].upper() + summary[1:] + "."
