@@ -31,8 +31,9 @@ class Preset:
 
     ``environ`` is added to the bottle's environment, ``home`` are files put into a new home directory, ``unattended``
     are arguments that let it work without asking (left out when the operator gave one of ``permission_options``),
-    ``resume`` those that continue its last conversation, which exists when a file that ``conversation`` (a shell
-    pattern below the home directory) matches has ``conversation_mark`` in it. ``before_prompt`` keeps a prompt that begins with a dash from being taken for an option.
+    ``resume`` those that continue its last conversation. There is one when a file that ``conversation`` (a shell
+    pattern below the home directory) matches has ``conversation_mark`` in it. ``before_prompt`` keeps a prompt that
+    begins with a dash from being taken for an option.
     """
 
     name: str

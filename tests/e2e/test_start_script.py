@@ -1,0 +1,83 @@
+"""How an agent's program is started and brought back, shown with a stand-in for Claude Code."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.world import until
+
+if TYPE_CHECKING:
+    from tests.e2e.world import World
+
+pytestmark = [pytest.mark.bwrap, pytest.mark.tmux]
+
+# Each run is a line of its arguments; a conversation is kept as Claude Code keeps one.
+STAND_IN = """#!/bin/sh
+for word; do case "$word" in (*bottle:*) word=INSTRUCTIONS;; esac; printf '[%s]' "$word"; done >> /workspace/runs
+echo >> /workspace/runs
+mkdir -p "$HOME/.claude/projects/-workspace"
+echo '{"type":"user"}' > "$HOME/.claude/projects/-workspace/1.jsonl"
+case " $* " in (*" --continue "*) [ ! -e /workspace/failing ] || exit 1;; esac
+[ ! -e /workspace/dying ] || kill -KILL $$
+exec sleep 60
+"""
+
+
+@pytest.fixture
+def stand_in(shell: World) -> World:
+    directory = shell.home / "bin"
+    directory.mkdir()
+    program = directory / "claude"
+    program.write_text(STAND_IN)
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    shell.environ["PATH"] = f"{directory}{os.pathsep}{shell.environ['PATH']}"
+    shell.manifest("agents", "coder", "bottle: plain\nprogram: claude")
+    return shell
+
+
+def runs(world: World, count: int) -> list[str]:
+    file = world.project / "runs"
+    until(lambda: file.exists() and file.read_text().count("\n") >= count, f"run {count} of the program")
+    return file.read_text().splitlines()
+
+
+FRESH = "[--dangerously-skip-permissions][--append-system-prompt][INSTRUCTIONS][--][the task]"
+CONTINUED = "[--dangerously-skip-permissions][--append-system-prompt][INSTRUCTIONS][--continue]"
+
+
+def test_fresh_start_submits_the_prompt_and_resume_continues(stand_in: World) -> None:
+    slug = stand_in.start("coder", "--prompt", "the task")
+    assert runs(stand_in, 1) == [FRESH]
+    stand_in.run("stop", slug)
+    stand_in.run("resume", slug, "--detach")
+    assert runs(stand_in, 2)[1:] == [CONTINUED]
+
+
+def test_conversation_that_cannot_be_continued_gives_way_to_a_fresh_start(stand_in: World) -> None:
+    slug = stand_in.start("coder", "--prompt", "the task")
+    runs(stand_in, 1)
+    stand_in.run("stop", slug)
+    (stand_in.project / "failing").touch()
+    stand_in.run("resume", slug, "--detach")
+    assert runs(stand_in, 3)[1:] == [CONTINUED, FRESH]
+    assert "starting a fresh one" in stand_in.pane(slug)
+
+
+def test_program_killed_while_continuing_is_not_started_afresh(stand_in: World) -> None:
+    slug = stand_in.start("coder", "--prompt", "the task")
+    runs(stand_in, 1)
+    stand_in.run("stop", slug)
+    (stand_in.project / "dying").touch()
+    stand_in.run("resume", slug, "--detach")
+    until(lambda: stand_in.is_dead(slug), "the end of the program")
+    assert runs(stand_in, 2)[1:] == [CONTINUED]
+
+
+def test_operators_permission_options_replace_ours(stand_in: World) -> None:
+    stand_in.start("coder", "--prompt", "the task", "--", "--permission-mode", "plan")
+    expected = "[--permission-mode][plan][--append-system-prompt][INSTRUCTIONS][--][the task]"
+    assert runs(stand_in, 1) == [expected]
