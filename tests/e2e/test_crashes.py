@@ -205,8 +205,7 @@ def test_all_output_of_exec_arrives(shell: World) -> None:
 
 def test_locale_c_and_base_index_1(shell: World) -> None:
     settings = ("base-index 1", "pane-base-index 1", "destroy-unattached on")
-    (shell.home / ".tmux.conf").write_text("".join(f"set -g {setting}
-" for setting in settings))
+    (shell.home / ".tmux.conf").write_text("".join(f"set -g {setting}\n" for setting in settings))
     slug = shell.start("shell", LC_ALL="C", LANG="C")
     assert shell.status(slug)["state"] in {"working", "idle"}
     shell.run("exec", slug, "--", "sh", "-c", "echo grüße > note", LC_ALL="C")
