@@ -83,8 +83,8 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
 
         files = plan.spec.files
         with (
-            places.undoing_on_failure(plan),
             places.held_lock(files) as lock,
+            places.undoing_on_failure(plan),
             launcher.connect(self.paths.runtime) as zygote,
         ):
             places.make_directories(plan)
