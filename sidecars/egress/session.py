@@ -267,7 +267,11 @@ class Session:
     # -- the credential ------------------------------------------------------------------------------------------
 
     def credential(self, exchange: Exchange) -> tuple[str, str] | Refusal | None:
-        """Return the header to add, if the route has one; may run a command. Prepares scrubbing the response."""
+        """Return the header to add, if the route has one; may run a command. Prepares scrubbing the response.
+
+        A credential that cannot be had refuses with the reason ``protocol``: host, path and method are allowed, and
+        nothing the agent does would help; the hint and the rule ``secret-unavailable`` say what is wrong.
+        """
         if exchange.route.token_ref is None:
             return None
         name = exchange.route.token_ref.name
