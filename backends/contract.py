@@ -143,6 +143,9 @@ class BottleBackend[PlanT: BottlePlan, CleanupT](abc.ABC):
     @final
     def prepare(self, spec: BottleSpec) -> PlanT:
         """Check ``spec`` and return the plan. Makes nothing; raises a ``BottlemuxError`` for what cannot work."""
+        from backends.sidecar_specs import check_identities
+
+        check_identities(spec)
         self._validate(spec)
         return self._resolve_plan(spec)
 

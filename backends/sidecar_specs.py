@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from bottlemux.errors import UsageError
 from bottlemux.files import write_atomic
 from sidecars.egress.routes import RouteSet
 from sidecars.egress.spec import EgressSpec
+from sidecars.git_gate.remotes import check_identity
 from sidecars.git_gate.spec import GitGateSpec
 from sidecars.secrets import SecretStore, SecretUnavailable
 
@@ -15,6 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backends.contract import Authority, BottleSpec
+
+
+def check_identities(spec: BottleSpec) -> None:
+    """Raise ``UsageError`` unless the key file of each git remote is there and its owner's alone."""
+    bottle = spec.resolved.bottle
+    for remote in bottle.git:
+        try:
+            check_identity(remote.identity_file)
+        except ValueError as error:
+            raise UsageError(f"{bottle.source}: git remote {remote.name!r}: {error}") from error
 
 
 def write_routes(spec: BottleSpec) -> None:
