@@ -28,6 +28,17 @@ def describe(row: BottleStatus) -> str:
     return "\n".join(f"{label:<11}{text}" for label, text in facts if text)
 
 
+def summary(context: Context, slug: str) -> str:
+    """Return two lines about the bottle ``slug``: its state and why, and what it uses."""
+    from bottlemux.lifecycle.status import collect
+
+    row = collect(context, [slug])[0]
+    facts = [row.backend, f"{row.blocked} refused"]
+    if row.cpu_percent is not None and row.memory_bytes is not None:
+        facts += [f"CPU {row.cpu_percent:.0f} %", f"{row.memory_bytes / 2**20:.0f} MiB"]
+    return f"{row.state}: {row.reason}\n{', '.join(facts)}"
+
+
 def describe_all(context: Context) -> str:
     """Return a line for each bottle there is a record of."""
     from bottlemux.lifecycle.status import collect

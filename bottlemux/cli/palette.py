@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
         context = dataclasses.replace(context, cwd=options.cwd.absolute())
     if not options.here and (popup := popup_argv(context)) is not None:
         console.become(popup)
+    # Everything imported stays: looking for garbage in it costs a tenth of the time to first paint.
+    gc.disable()
     from bottlemux.palette.app import Palette
 
     chosen = Palette(context, lambda slug: go_argv(context, slug, options.client)).run()

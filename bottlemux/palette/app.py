@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.application import Application
@@ -13,7 +14,7 @@ from bottlemux.palette.facts import Gatherer
 from bottlemux.palette.flow import Flow
 from bottlemux.palette.keys import key_bindings
 from bottlemux.palette.pages import BusyPage, ListPage
-from bottlemux.palette.previews import Previews, bottle_view, preflight
+from bottlemux.palette.previews import Preview, Previews, bottle_view, preflight
 from bottlemux.palette.screen import STYLE, make_layout
 from bottlemux.palette.starting import Choice, StepPage, skip_answered
 
@@ -73,7 +74,7 @@ class Palette:
 
     def run(self) -> Sequence[str] | None:
         """Show the palette until it is left; return the command that shall take over, if any."""
-        self.gatherer.refresh_names()
+        self.gatherer.read_names()
         self.flow.know(self.gatherer.facts)
         try:
             return self.loop.run_until_complete(self.app.run_async())
@@ -83,6 +84,8 @@ class Palette:
     def _first_painted(self, _app: object) -> None:
         if not self._painted:
             self._painted = True
+            gc.freeze()
+            gc.enable()
             self.gatherer.ask_backends()
             self._tick_statuses()
 
@@ -109,21 +112,21 @@ class Palette:
         if isinstance(page, BusyPage):
             self._background.later(_FRAME_S, self._redraw)
 
-    def _preview(self) -> tuple[str, bool]:
+    def _preview(self) -> Preview:
         page = self.flow.page
         row = page.current if isinstance(page, ListPage) else None
         if isinstance(page, StepPage):
-            return self._preflight(page.with_current()), False
+            return self._preflight(page.with_current())
         if row is None or not isinstance(page, ListPage):
-            return "", False
+            return Preview()
         if row.target == "agent":
-            return self._preflight(Choice(row.name, page.prompt)), False
+            return self._preflight(Choice(row.name, page.prompt))
         if row.target == "bottle":
             key = f"bottle {row.name}"
-            return self._previews.get(key, lambda: bottle_view(self._context, row.name)), True
-        return row.detail, False
+            return self._previews.get(key, lambda: bottle_view(self._context, row.name))
+        return Preview(row.detail)
 
-    def _preflight(self, choice: Choice) -> str:
+    def _preflight(self, choice: Choice) -> Preview:
         return self._previews.get(repr(choice), lambda: preflight(self._context, choice))
 
     def _columns(self) -> int:

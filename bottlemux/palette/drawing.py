@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.formatted_text import StyleAndTextTuples
 
     from bottlemux.palette.pages import Page
+    from bottlemux.palette.previews import Preview
     from bottlemux.palette.rows import Shown
 
 _TITLE_WIDTH = 30
@@ -37,8 +38,12 @@ def draw_row(shown: Shown, *, selected: bool, width: int) -> StyleAndTextTuples:
 
 
 def _title(title: str, positions: tuple[int, ...], style: str) -> StyleAndTextTuples:
-    hits = frozenset(positions)
-    return [(f"{style} class:hit" if index in hits else style, letter) for index, letter in enumerate(title)]
+    line: StyleAndTextTuples = []
+    done = 0
+    for position in positions:
+        line += [(style, title[done:position]), (f"{style} class:hit", title[position])]
+        done = position + 1
+    return [*line, (style, title[done:])]
 
 
 def text_lines(text: str) -> list[str]:
@@ -47,13 +52,16 @@ def text_lines(text: str) -> list[str]:
 
 
 def wrapped(lines: list[str], width: int) -> list[str]:
-    """Break lines that are too long."""
+    """Break lines that are too long, between words where possible."""
+    import textwrap
+
+    return [part for line in lines for part in textwrap.wrap(line, max(1, width)) or [""]]
+
+
+def cut(lines: list[str], width: int) -> list[str]:
+    """Break lines that are too long as a terminal does."""
     width = max(1, width)
-    return [
-        line[start : start + width]
-        for line in lines
-        for start in range(0, max(1, len(line)), width)
-    ]  # fmt: skip
+    return [line[start : start + width] for line in lines for start in range(0, max(1, len(line)), width)]
 
 
 class PageControl(UIControl):
@@ -101,16 +109,17 @@ class PageControl(UIControl):
 
 
 class PreviewControl(UIControl):
-    """Shows a text, its end if it is too long for the window and ``from_end`` says so."""
+    """Shows a preview: the beginning of its head, and as much of the end of its tail as there is room for."""
 
-    def __init__(self, text: Callable[[], tuple[str, bool]]) -> None:
-        self._text = text
+    def __init__(self, preview: Callable[[], Preview]) -> None:
+        self._preview = preview
 
     def create_content(self, width: int, height: int) -> UIContent:
         """Draw for a window of this size, in cells."""
-        text, from_end = self._text()
-        lines = wrapped(text_lines(text), width)
-        if from_end and len(lines) > height:
-            lines = lines[-height:]
-        fragments: list[StyleAndTextTuples] = [[("", line)] for line in lines[:height]]
+        preview = self._preview()
+        lines = wrapped(text_lines(preview.head), width)[:height]
+        tail = cut(text_lines(preview.tail), width) if preview.tail else []
+        room = height - len(lines)
+        lines += tail[-room:] if room > 0 else []
+        fragments: list[StyleAndTextTuples] = [[("", line)] for line in lines]
         return UIContent(get_line=fragments.__getitem__, line_count=len(fragments), show_cursor=False)

@@ -87,19 +87,16 @@ class Gatherer:
         self._report = report
         self._asking_statuses = False
 
-    def refresh_names(self) -> None:
-        """Read the names anew, keeping what is known of them."""
-        names = read_names(self._context)
-        self.facts = replace(
-            self.facts, agents=names.agents, alive=names.alive, layouts=names.layouts, trouble=names.trouble
-        )
+    def read_names(self) -> None:
+        """Read what directory listings tell, at once."""
+        self.facts = read_names(self._context)
 
     def ask_backends(self) -> None:
         """Find the backends and ask each whether it works; one that hangs delays no other."""
         self._background.run(_backend_names, self._ask_each)
 
     def ask_statuses(self) -> None:
-        """Ask tmux and the kernel how the bottles are doing, unless that is under way."""
+        """Read the names anew, and ask tmux and the kernel how running bottles do, unless that is under way."""
         if self._asking_statuses:
             return
         self._asking_statuses = True
@@ -116,14 +113,14 @@ class Gatherer:
 
         self._background.run(lambda: _look_at(self._context, name), got)
 
-    def _got_statuses(self, statuses: dict[str, BottleStatus]) -> None:
+    def _got_statuses(self, found: Facts) -> None:
         self._asking_statuses = False
-        self.refresh_names()
-        self._update(replace(self.facts, statuses=statuses))
+        self._update(replace(found, backends=self.facts.backends))
 
     def _update(self, facts: Facts) -> None:
-        self.facts = facts
-        self._report(facts)
+        if facts != self.facts:
+            self.facts = facts
+            self._report(facts)
 
 
 def _backend_names() -> list[str]:
@@ -145,10 +142,12 @@ def _look_at(context: Context, name: str) -> BackendFacts:
     )
 
 
-def _statuses(context: Context) -> dict[str, BottleStatus]:
+def _statuses(context: Context) -> Facts:
     from bottlemux.lifecycle.status import collect
 
+    names = read_names(context)
+    active = [slug for slug, alive in names.alive.items() if alive]
     try:
-        return {row.slug: row for row in collect(context)}
+        return replace(names, statuses={row.slug: row for row in collect(context, active)})
     except (BottlemuxError, OSError):
-        return {}
+        return names

@@ -46,6 +46,7 @@ class Flow:
         self.facts: Facts = Facts()
         self._run, self._leave, self._go_argv, self._refresh = run, leave, go_argv, refresh
         self._recent = load_recent(context.paths)
+        self._rows: list[Row] = []
         self._main = ListPage("", self._main_rows, self._choose_main, self._recent)
         self.pages: list[Page] = [self._main]
 
@@ -57,6 +58,7 @@ class Flow:
     def know(self, facts: Facts) -> None:
         """Take new facts into all lists."""
         self.facts = facts
+        self._rows = rows.main_rows(facts)
         for page in self.pages:
             if isinstance(page, ListPage):
                 page.refresh()
@@ -81,6 +83,7 @@ class Flow:
             self.push(ListPage(row.name, lambda _query: rows.bottle_action_rows(self.facts, row.name),
                                lambda chosen: self.do(find_action(chosen.name), self.bottle(row.name))))  # fmt: skip
         elif row.target == "agent" and not row.disabled:
+            self.remember(row)
             start_with_defaults(self, row.name, page.prompt)
 
     def answer(self, *, yes: bool) -> None:
@@ -174,7 +177,7 @@ class Flow:
         self.push(TextPage(f"{title}: failed", f"{error.message}{hint}"))
 
     def _main_rows(self, query: str) -> list[Row]:
-        return rows.agent_rows(self.facts) if ":" in query else rows.main_rows(self.facts)
+        return [row for row in self._rows if row.target == "agent"] if ":" in query else self._rows
 
     def _choose_main(self, row: Row) -> None:
         from bottlemux.palette.starting import choose_options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bottlemux.errors import BottlemuxError
@@ -21,68 +22,76 @@ _MAX_RUNNING = 3
 _MAX_KEPT = 200
 
 
+@dataclass(frozen=True)
+class Preview:
+    """``head`` is text, shown from its beginning; ``tail`` is the end of a screen, shown in the room below it."""
+
+    head: str = ""
+    tail: str = ""
+
+
 class Previews:
-    """Texts by key. One that is slow keeps no other from being made, up to a few at a time."""
+    """Previews by key. One that is slow keeps no other from being made, up to a few at a time."""
 
     def __init__(self, background: Background, changed: Callable[[], None]) -> None:
         self._background = background
         self._changed = changed
-        self._made: dict[str, tuple[float, str]] = {}
+        self._made: dict[str, tuple[float, Preview]] = {}
         self._running: set[str] = set()
         self._wanted = ""
 
-    def get(self, key: str, make: Callable[[], str]) -> str:
-        """Return the text of ``key`` as it is known now, and have it made if there is none or it is old."""
+    def get(self, key: str, make: Callable[[], Preview]) -> Preview:
+        """Return the preview of ``key`` as it is known now, and have it made if there is none or it is old."""
         made = self._made.get(key)
         if key != self._wanted:
             self._wanted = key
             self._background.later(REST_S, lambda: self._start(key, make))
         elif made is not None and time.monotonic() - made[0] > FRESH_S:
             self._start(key, make)
-        return made[1] if made is not None else "..."
+        return made[1] if made is not None else Preview("...")
 
-    def _start(self, key: str, make: Callable[[], str]) -> None:
+    def _start(self, key: str, make: Callable[[], Preview]) -> None:
         if key != self._wanted or key in self._running:
             return
         if len(self._running) >= _MAX_RUNNING:
             self._background.later(REST_S, lambda: self._start(key, make))
             return
         self._running.add(key)
-        self._background.run(lambda: _or_message(make), lambda text: self._done(key, text))
+        self._background.run(lambda: _or_message(make), lambda made: self._done(key, made))
 
-    def _done(self, key: str, text: str) -> None:
+    def _done(self, key: str, preview: Preview) -> None:
         self._running.discard(key)
         if len(self._made) >= _MAX_KEPT:
             self._made.clear()
-        self._made[key] = (time.monotonic(), text)
+        self._made[key] = (time.monotonic(), preview)
         self._changed()
 
 
-def _or_message(make: Callable[[], str]) -> str:
+def _or_message(make: Callable[[], Preview]) -> Preview:
     try:
         return make()
     except BottlemuxError as error:
-        return f"{error.message}\n\n{error.hint}".rstrip()
+        return Preview(f"{error.message}\n\n{error.hint}".rstrip())
     except OSError as error:
-        return str(error)
+        return Preview(str(error))
 
 
-def preflight(context: Context, choice: Choice) -> str:
+def preflight(context: Context, choice: Choice) -> Preview:
     """Return what a start would do."""
     from bottlemux.lifecycle.planning import plan_start
 
     lines: list[str] = []
     plan_start(context, choice.request()).plan.print(lines.append)
-    return "".join(lines)
+    return Preview("".join(lines))
 
 
-def bottle_view(context: Context, slug: str) -> str:
+def bottle_view(context: Context, slug: str) -> Preview:
     """Return how a bottle is doing, and the end of what its agent shows."""
-    from bottlemux.actions.report import describe_bottle
+    from bottlemux.actions.report import summary
 
-    status = describe_bottle(context, slug)
+    status = summary(context, slug)
     window = context.workspace.find(slug)
     pane = window.pane("agent") if window is not None else None
     if pane is None:
-        return status
-    return f"{status}\n\n{context.workspace.capture(pane.pane_id, _PANE_LINES)}"
+        return Preview(status)
+    return Preview(f"{status}\n\n", context.workspace.capture(pane.pane_id, _PANE_LINES))

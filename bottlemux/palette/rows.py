@@ -69,9 +69,8 @@ def main_rows(facts: Facts) -> list[Row]:
 def agent_rows(facts: Facts) -> list[Row]:
     """Return a row for each agent to start."""
     title = find_action("start").title
-    return [
-        Row("agent", name, f"{title} {name}", "a new bottle", disabled=facts.blocked) for name in facts.agents
-    ]
+    blocked = facts.blocked
+    return [Row("agent", name, f"{title} {name}", "a new bottle", disabled=blocked) for name in facts.agents]
 
 
 def subject_of(facts: Facts, slug: str) -> Subject:
@@ -92,8 +91,11 @@ def _action_row(facts: Facts, action: Action) -> Row:
     if action.kind == "workspace":
         reason = action.applies(Subject("workspace")) or ""
         return Row("action", action.name, action.title, action.help, disabled=reason)
-    reasons = [action.applies(subject_of(facts, slug)) for slug in facts.alive]
-    disabled = "" if None in reasons else next((reason for reason in reasons if reason), "there is no bottle")
+    disabled = "there is no bottle"
+    for slug in facts.alive:
+        disabled = action.applies(subject_of(facts, slug)) or ""
+        if not disabled:
+            break
     return Row("action", action.name, f"{action.title} ...", action.help, disabled=disabled)
 
 

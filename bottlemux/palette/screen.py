@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.buffer import Buffer
 
     from bottlemux.palette.flow import Flow
+    from bottlemux.palette.previews import Preview
 
 PREVIEW_FROM_COLUMNS = 90
 
@@ -40,7 +41,7 @@ STYLE = Style.from_dict(
 
 
 def make_layout(
-    flow: Flow, query: Buffer, preview: Callable[[], tuple[str, bool]], columns: Callable[[], int]
+    flow: Flow, query: Buffer, preview: Callable[[], Preview], columns: Callable[[], int]
 ) -> Layout:
     """Return title, what is typed, the page, a preview where there is room for one, and hints."""
     in_list = Condition(lambda: isinstance(flow.page, ListPage))

@@ -1,0 +1,147 @@
+"""The palette against a bare prompt_toolkit screen of the same kind: time to first paint, and echo of keys.
+
+    python bench/palette.py [REPETITIONS]
+
+Each program is started on a pseudo-terminal of its own, the two in turns, and timed from the start of the process
+until its list is on the screen. Then the palette gets 500 bottles and letters one by one: how long until each is drawn.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import statistics
+import struct
+import sys
+import tempfile
+import termios
+import time
+from pathlib import Path
+
+SIZE = (40, 140)
+BOTTLES = 500
+KEYS = 150
+TARGET_RATIO = 1.2
+TARGET_ECHO_MS = 16.0
+DEADLINE_S = 20.0
+
+BARE = """
+from prompt_toolkit.application import Application
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.layout import HSplit, Layout, VSplit, Window
+from prompt_toolkit.layout.controls import BufferControl, FormattedTextControl
+keys = KeyBindings()
+keys.add("c-c")(lambda event: event.app.exit())
+typed = Window(BufferControl(Buffer(multiline=False)), height=1)
+rows = Window(FormattedTextControl([("", "start demo\\n")] * 20))
+side = Window(FormattedTextControl("preview"))
+layout = Layout(HSplit([typed, VSplit([rows, Window(width=1, char="|"), side])]), focused_element=typed)
+Application(layout=layout, key_bindings=keys, full_screen=True).run()
+"""
+
+
+class Program:
+    """A program on a pseudo-terminal."""
+
+    def __init__(self, argv: list[str], environ: dict[str, str]) -> None:
+        self.started = time.perf_counter()
+        self.pid, self.master = pty.fork()
+        if self.pid == 0:
+            os.execve(argv[0], argv, environ)
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
+
+    def wait_for(self, text: bytes) -> float:
+        """Return the seconds until ``text`` was written, from the start of the process."""
+        seen = b""
+        while text not in seen:
+            if not self._readable(DEADLINE_S):
+                raise TimeoutError(f"{text!r} did not appear: {seen[-500:]!r}")
+            seen += os.read(self.master, 65536)
+        return time.perf_counter() - self.started
+
+    def settle(self) -> None:
+        """Read on until nothing has been written for a while."""
+        while self._readable(0.5):
+            os.read(self.master, 65536)
+
+    def echo(self, key: bytes) -> float:
+        """Return the seconds until something was written after ``key``."""
+        began = time.perf_counter()
+        os.write(self.master, key)
+        if not self._readable(DEADLINE_S):
+            raise TimeoutError(f"nothing was drawn after {key!r}")
+        took = time.perf_counter() - began
+        while self._readable(0.05):
+            os.read(self.master, 65536)
+        return took
+
+    def end(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.master)
+
+    def _readable(self, seconds: float) -> bool:
+        return bool(select.select([self.master], [], [], seconds)[0])
+
+
+def first_paint(argv: list[str], environ: dict[str, str]) -> float:
+    program = Program(argv, environ)
+    try:
+        return program.wait_for(b"start demo")
+    finally:
+        program.end()
+
+
+def key_echo(argv: list[str], environ: dict[str, str]) -> list[float]:
+    program = Program(argv, environ)
+    try:
+        program.wait_for(b"start demo")
+        program.settle()
+        letters = [b"d", b"e", b"m", b"o", b"\x7f", b"\x7f", b"\x7f", b"\x7f", b"\x1b[B", b"\x1b[A"]
+        return [program.echo(letters[index % len(letters)]) for index in range(KEYS)]
+    finally:
+        program.end()
+
+
+def make_bottles(state: Path) -> None:
+    for number in range(BOTTLES):
+        (state / "bottles" / f"demo-{number:05d}").mkdir(parents=True)
+
+
+def main() -> int:
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        (directory / "home").mkdir()
+        bare = directory / "bare.py"
+        bare.write_text(BARE)
+        environ = {
+            "HOME": str(directory / "home"),
+            "PATH": os.environ["PATH"],
+            "TERM": "xterm-256color",
+            "LANG": "C.UTF-8",
+            "BOTTLEMUX_TMUX_SOCKET": f"bottlemux-bench-{os.getpid()}",
+        }
+        palette = [sys.executable, "-I", "-m", "bottlemux", "palette", "--here"]
+        others = [sys.executable, "-I", str(bare)]
+        times: dict[str, list[float]] = {"palette": [], "bare": []}
+        for _ in range(repetitions + 1):
+            times["palette"].append(first_paint(palette, environ))
+            times["bare"].append(first_paint(others, environ))
+        # The first round fills caches.
+        ours, theirs = (statistics.median(times[key][1:]) for key in ("palette", "bare"))
+        ratio = ours / theirs
+        print(f"first paint: palette {ours * 1000:.0f} ms, bare {theirs * 1000:.0f} ms, ratio {ratio:.2f}")
+        make_bottles(directory / "home" / ".local" / "state" / "bottlemux")
+        echoes = sorted(key_echo(palette, environ))
+        p50, p99 = (echoes[int(len(echoes) * part)] * 1000 for part in (0.5, 0.99))
+        print(f"key echo with {BOTTLES} bottles: median {p50:.1f} ms, p99 {p99:.1f} ms")
+    return 0 if ratio <= TARGET_RATIO and p99 <= TARGET_ECHO_MS else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
