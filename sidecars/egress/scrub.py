@@ -79,7 +79,8 @@ class Scrubber:
 
     def _replace(self, data: bytes) -> bytes:
         for pattern in self._patterns:
-            if pattern in data:
+            # Looking for one byte first is many times as fast where it does not occur, as in padding.
+            if pattern[:1] in data and pattern in data:
                 data = data.replace(pattern, b"*" * len(pattern))
         return data
 
