@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 65536
 _BUFFER_LIMIT = 4 * _CHUNK
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+# Not SIGHUP: it says that our terminal is gone. We end by it, and the bottle then hangs up on the program.
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _GONE = 125
 
 
