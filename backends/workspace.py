@@ -142,7 +142,7 @@ def make_clone(source: Path, target: Path, branch: str) -> None:
     try:
         git("clone", "--quiet", "--no-hardlinks", "--no-checkout", "--", str(source), str(target),
             cwd=target.parent, timeout=CLONE_TIMEOUT_S)  # fmt: skip
-        git("switch", "--quiet", "--create", branch, cwd=target, timeout=CLONE_TIMEOUT_S)
+        git("checkout", "--quiet", "--force", "-B", branch, cwd=target, timeout=CLONE_TIMEOUT_S)
         _keep_remotes(source, target)
     except BottlemuxError:
         shutil.rmtree(target, ignore_errors=True)
