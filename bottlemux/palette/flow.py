@@ -157,6 +157,7 @@ class Flow:
             elif isinstance(result, Told):
                 self._refresh()
                 del self.pages[1:]
+                self._main.search("")
                 self.push(TextPage(title, result.text))
             elif not isinstance(result, GoTo | Become):
                 self._leave(result)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 _WHOLE = 100
 _INSIDE = 60
 _AT_WORD = 20
+_LETTER_AT_WORD = 10
 _MAX_GAP = 40
 _SEPARATORS = " -_./"
 
@@ -45,7 +46,7 @@ def _match_word(word: str, text: str) -> tuple[int, Iterable[int]] | None:
         positions.append(start)
     gap = positions[-1] - positions[0] - len(word) + 1
     starts = sum(1 for position in positions if _starts_word(text, position))
-    return _MAX_GAP - min(gap, _MAX_GAP) + starts, positions
+    return _MAX_GAP - min(gap, _MAX_GAP) + starts * _LETTER_AT_WORD, positions
 
 
 def _starts_word(text: str, position: int) -> bool:

@@ -1,0 +1,249 @@
+"""What leads where, with nothing in the background: every step happens at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bottlemux.palette.facts import BackendFacts, Facts, read_names
+from bottlemux.palette.flow import Flow
+from bottlemux.palette.pages import ListPage, TextPage
+from bottlemux.palette.starting import skip_answered
+
+from .conftest import living
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bottlemux.lifecycle.context import Context
+
+ALL = ("mount", "clone", "copy")
+ONE = {"bubblewrap": BackendFacts(True, "", ALL)}
+TWO = {**ONE, "docker": BackendFacts(True, "", ALL)}
+BROKEN = {"bubblewrap": BackendFacts(False, "no user namespaces", ALL)}
+
+
+class Here:
+    """A flow whose background is the foreground."""
+
+    def __init__(self, context: Context) -> None:
+        self.left: list[Sequence[str] | None] = []
+
+        def run[T](work: Callable[[], T], done: Callable[[T], None]) -> None:
+            done(work())
+
+        self.flow = Flow(
+            context, run=run, leave=self.left.append, go_argv=lambda slug: ["go", slug or "workspace"]
+        )
+
+    def know(self, **facts: object) -> None:
+        self.flow.know(Facts(**{"agents": ("demo",), "layouts": ("default", "solo"), **facts}))  # type: ignore[arg-type]
+
+    def pick(self, query: str) -> None:
+        page = self.flow.page
+        assert isinstance(page, ListPage)
+        page.search(query)
+        self.flow.choose()
+
+    @property
+    def title(self) -> str:
+        assert not isinstance(self.flow.page, list)
+        return self.flow.page.title
+
+    def rows(self) -> dict[str, str]:
+        page = self.flow.page
+        assert isinstance(page, ListPage)
+        return {shown.row.title: shown.row.disabled for shown in page.shown}
+
+
+@pytest.fixture
+def here(context: Context) -> Here:
+    return Here(context)
+
+
+@pytest.mark.parametrize(
+    ("backends", "layouts", "titles"),
+    [
+        pytest.param(TWO, ("default", "solo"), ["backend", "workspace", "layout"], id="everything-is-asked"),
+        pytest.param(ONE, ("default", "solo"), ["workspace", "layout"], id="one-backend"),
+        pytest.param(ONE, ("default",), ["workspace"], id="one-layout"),
+        pytest.param(
+            {"bubblewrap": BackendFacts(True, "", ("mount",))}, ("default",), [], id="nothing-to-ask"
+        ),
+        pytest.param(
+            {**ONE, "docker": BROKEN["bubblewrap"]}, ("default",), ["workspace"], id="one-that-works"
+        ),
+        pytest.param(
+            {**ONE, "docker": None}, ("default",), ["backend", "workspace"], id="one-has-not-answered"
+        ),
+    ],
+)
+def test_steps_with_one_answer_are_skipped(
+    here: Here, backends: dict[str, BackendFacts], layouts: tuple[str, ...], titles: list[str]
+) -> None:
+    here.know(backends=backends, layouts=layouts)
+    here.pick("start demo")
+    for title in titles:
+        assert here.title == f"start demo / {title}"
+        here.flow.choose()
+    assert here.title.removesuffix(": failed") == "start demo"
+
+
+def test_going_back_step_by_step_and_out(here: Here) -> None:
+    here.know(backends=TWO)
+    here.pick("start demo")
+    here.pick("bubblewrap")
+    here.pick("clone")
+    titles = [here.title]
+    while not here.left:
+        here.flow.back()
+        titles.append(here.title)
+    assert titles == ["start demo / layout", "start demo / workspace", "start demo / backend", "", ""]
+    assert here.left == [None]
+
+
+def test_a_late_answer_skips_a_step_nobody_has_touched(here: Here) -> None:
+    here.know(backends={"bubblewrap": None})
+    here.pick("start demo")
+    assert here.title == "start demo / backend"
+    here.know(backends=ONE)
+    skip_answered(here.flow)
+    assert here.title == "start demo / workspace"
+
+
+def test_a_late_answer_leaves_a_step_that_was_touched(here: Here) -> None:
+    here.know(backends={"bubblewrap": None})
+    here.pick("start demo")
+    page = here.flow.page
+    assert isinstance(page, ListPage)
+    page.move(1)
+    here.know(backends=ONE)
+    skip_answered(here.flow)
+    assert here.title == "start demo / backend"
+
+
+def test_without_a_backend_agents_say_why_and_cannot_be_chosen(here: Here) -> None:
+    here.know(backends=BROKEN)
+    assert "no user namespaces" in here.rows()["start demo"]
+    here.pick("start demo")
+    assert len(here.flow.pages) == 1
+
+
+def test_a_prompt_goes_along(here: Here) -> None:
+    here.know(backends=ONE)
+    page = here.flow.page
+    assert isinstance(page, ListPage)
+    page.search("demo: fix the: bug")
+    assert page.prompt == "fix the: bug"
+    assert list(here.rows()) == ["start demo"]
+
+
+@pytest.mark.bwrap
+def test_the_preflight_shows_what_was_chosen_and_no_means_no(here: Here, context: Context) -> None:
+    here.know(backends=ONE)
+    here.pick("demo: fix the bug")
+    here.pick("copy")
+    here.pick("solo")
+    page = here.flow.page
+    assert isinstance(page, TextPage)
+    assert page.question == "Start it?"
+    assert f"copy of {context.cwd}" in page.text
+    assert "fix the bug" in page.text
+    here.flow.answer(yes=False)
+    assert here.title == "start demo / layout"
+    assert not context.paths.bottles.exists()
+
+
+def test_a_failure_is_shown_with_its_hint_and_can_be_left(here: Here, context: Context) -> None:
+    context.paths.agents_config.mkdir(parents=True)
+    (context.paths.agents_config / "bad.md").write_text("---\nbottel: dev\n---\n")
+    here.know(agents=("bad",), backends=ONE)
+    here.flow.choose_other()
+    page = here.flow.page
+    assert isinstance(page, TextPage)
+    assert page.title == "start bad: failed"
+    assert "bottel" in page.text
+    here.flow.choose()
+    assert len(here.flow.pages) == 1
+
+
+def test_rows_of_bottles(here: Here, context: Context, make_bottle: Callable[[], str]) -> None:
+    one, other = make_bottle(), make_bottle()
+    with living(context, one):
+        here.flow.know(read_names(context))
+        titles = list(here.rows())
+        assert titles.index(f"go to {one}") < titles.index("start demo") < titles.index(f"resume {other}")
+        here.pick("stop ...")
+        assert here.rows() == {one: "", other: "it does not run: resume it first"}
+        here.flow.back()
+        here.pick("delete ...")
+        assert here.rows() == {other: "", one: "it is running: stop it first"}
+
+
+def test_an_action_without_a_bottle_is_disabled(here: Here) -> None:
+    here.know(backends=ONE)
+    assert here.rows()["stop ..."] == "there is no bottle"
+    here.pick("stop")
+    assert len(here.flow.pages) == 1
+
+
+def test_tab_offers_all_that_can_be_done_with_a_bottle(
+    here: Here, make_bottle: Callable[[], str], context: Context
+) -> None:
+    slug = make_bottle()
+    here.flow.know(read_names(context))
+    page = here.flow.page
+    assert isinstance(page, ListPage)
+    page.search(slug)
+    here.flow.choose_other()
+    assert here.title == slug
+    assert here.rows()[f"delete {slug}"] == ""
+    assert here.rows()[f"stop {slug}"] == "it does not run: resume it first"
+
+
+def test_deleting_asks_first(here: Here, make_bottle: Callable[[], str], context: Context) -> None:
+    slug = make_bottle()
+    here.flow.know(read_names(context))
+    here.pick("delete ...")
+    here.pick(slug)
+    assert isinstance(here.flow.page, TextPage)
+    assert here.flow.page.question == "Delete it?"
+    here.flow.answer(yes=False)
+    assert context.store.identities() == [slug]
+    here.pick(slug)
+    here.flow.answer(yes=True)
+    assert context.store.identities() == []
+    assert isinstance(here.flow.page, TextPage)
+    assert here.flow.page.text == f"{slug}: removed"
+
+
+def test_the_audit_takes_over_the_terminal(
+    here: Here, make_bottle: Callable[[], str], context: Context
+) -> None:
+    slug = make_bottle()
+    here.flow.know(read_names(context))
+    here.pick("audit of ...")
+    here.pick(slug)
+    (argv,) = here.left
+    assert argv is not None
+    assert list(argv[-3:]) == ["audit", slug, "-f"]
+
+
+def test_new_facts_do_not_move_the_selection(here: Here) -> None:
+    here.know(agents=("demo", "zeta"), backends=ONE)
+    page = here.flow.page
+    assert isinstance(page, ListPage)
+    page.move(1)
+    assert page.current is not None
+    assert page.current.name == "zeta"
+    here.know(agents=("alpha", "beta", "demo", "zeta"), backends=ONE)
+    assert page.current.name == "zeta"
+
+
+def test_what_was_chosen_is_first_the_next_time(here: Here, context: Context) -> None:
+    here.know(backends=ONE)
+    here.pick("doctor")
+    again = Here(context)
+    again.know(backends=ONE)
+    assert next(iter(again.rows())) == "doctor"
