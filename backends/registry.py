@@ -6,7 +6,7 @@ import functools
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bottlemux.errors import BottlemuxError, UnavailableError, unknown_name
+from bottlemux.errors import BottlemuxError, UnavailableError, UsageError
 from bottlemux.paths import Paths
 
 if TYPE_CHECKING:
@@ -63,12 +63,13 @@ def get_bottle_backend(name: str | None = None, *, paths: Paths | None = None) -
 
     ``paths`` are the directories it works in; by default those of the environment.
 
-    Raises ``NotFoundError`` for an unknown name and ``UnavailableError`` when none works here.
+    Raises ``UsageError`` for an unknown name and ``UnavailableError`` when none works here.
     """
     paths = paths or Paths.from_environ()
     if name is not None:
         if not has_backend(name):
-            raise unknown_name("backend", name, known_backend_names())
+            known = ", ".join(known_backend_names())
+            raise UsageError(f"no backend {name!r} (known: {known})", hint="bottlemux list backends")
         return _load(name, paths)
     reasons: list[str] = []
     for candidate in known_backend_names():

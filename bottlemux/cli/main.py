@@ -34,6 +34,7 @@ COMMANDS = {
     "cleanup": "remove what no live bottle owns",
 }
 _INTERRUPTED = 130
+_FOR_PROGRAMS = frozenset({"start", "exec"})
 WARM = frozenset({"start"})
 """Commands that run in a fork of the zygote where one runs: those that need nearly every module."""
 
@@ -101,8 +102,8 @@ def _run(words: list[str]) -> int:
 
 
 def _divided(words: list[str]) -> tuple[list[str], list[str]]:
-    """Return our own words of a ``start``, and those after ``--`` for the program: argparse mistakes them for ours."""
-    if _command_in(words) != "start" or "--" not in words:
+    """Return our own words, and those after ``--`` for a program in the bottle: argparse mistakes them for ours."""
+    if _command_in(words) not in _FOR_PROGRAMS or "--" not in words:
         return words, []
     at = words.index("--")
     return words[:at], words[at + 1 :]

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends.contract import BottleSpec
-from backends.registry import get_bottle_backend, has_backend, known_backend_names
+from backends.registry import get_bottle_backend
 from bottlemux.errors import UsageError, unknown_name
 from bottlemux.identity import new_slug
 from bottlemux.lifecycle.credentials import find_sources
+from bottlemux.lifecycle.engines import pipelock_binary
 from bottlemux.manifest.config import load_config
 from bottlemux.manifest.loader import list_layouts, resolve
 
@@ -64,6 +65,7 @@ def plan_start(context: Context, request: StartRequest) -> Planned:
         prompt=request.prompt,
         arguments=request.arguments,
         secrets=find_sources(resolved.bottle, context.environ),
+        pipelock_binary=pipelock_binary(context),
     )
     _check_workspace(backend, spec)
     layout = request.layout or resolved.agent.layout
@@ -89,6 +91,7 @@ def plan_resume(context: Context, record: Metadata, backend_name: str | None = N
         arguments=record.args,
         resumed=True,
         secrets=find_sources(resolved.bottle, context.environ),
+        pipelock_binary=pipelock_binary(context),
     )
     return Planned(backend, backend.prepare(spec), record.layout)
 
@@ -109,11 +112,6 @@ def check_layout(context: Context, name: str, directory: Path) -> None:
 def _choose_backend(context: Context, chosen: str | None, resolved: ResolvedAgent) -> BottleBackend[Any, Any]:
     name = chosen or context.environ.get("BOTTLEMUX_BACKEND") or resolved.bottle.backend
     name = name or load_config(context.paths).backend
-    if name is not None and not has_backend(name):
-        raise UsageError(
-            f"no backend {name!r} (known: {', '.join(known_backend_names())})",
-            hint="bottlemux list backends",
-        )
     return get_bottle_backend(name, paths=context.paths)
 
 

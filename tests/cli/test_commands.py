@@ -1,0 +1,121 @@
+"""The commands with a real bottle, one that the tests share."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.world import until
+
+if TYPE_CHECKING:
+    from tests.e2e.world import World
+
+pytestmark = [pytest.mark.bwrap, pytest.mark.tmux]
+
+
+def test_start_prints_the_slug_last(slug: str) -> None:
+    assert re.fullmatch(r"shell-[0-9a-z]{5}", slug)
+
+
+def test_list_active_is_tab_separated(world: World, slug: str) -> None:
+    rows = [line.split("\t") for line in world.run("list", "active").splitlines()]
+    row = next(row for row in rows if row[1] == slug)
+    assert (row[0], row[2]) == ("bubblewrap", "shell")
+    assert "egress" in row[3].split(",")
+
+
+def test_status_is_one_json_document(world: World, slug: str) -> None:
+    row = world.status(slug)
+    assert row["state"] in {"starting", "working", "idle"}
+    assert row["memory_bytes"] > 1_000_000
+    assert row["services"]["egress"] == "running"
+
+
+def test_info_shows_the_resolved_agent(world: World) -> None:
+    printed = world.run("info", "shell")
+    assert str(world.config / "agents" / "shell.md") in printed
+    assert "network    nothing" in printed
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [("exit 7", 7), ("kill -TERM $$", 143), ("true", 0)],
+    ids=["code", "signal", "success"],
+)
+def test_exec_passes_the_exit_code(world: World, slug: str, script: str, code: int) -> None:
+    assert world.try_run("exec", slug, "--", "sh", "-c", script).returncode == code
+
+
+def test_exec_passes_the_streams(world: World, slug: str) -> None:
+    done = world.try_run("exec", slug, "--", "sh", "-c", "cat; echo bad >&2", stdin="in\n")
+    assert (done.stdout, done.stderr) == ("in\n", "bad\n")
+
+
+def test_exec_as_another_user_is_refused(world: World, slug: str) -> None:
+    done = world.try_run("exec", slug, "--user", "root", "--", "id")
+    assert done.returncode == 2
+    assert "only the user 'node'" in done.stderr
+
+
+def test_a_unique_prefix_names_a_bottle(world: World, slug: str) -> None:
+    assert world.run("exec", slug[:-1], "--", "echo", "here") == "here\n"
+
+
+def test_a_refusal_is_in_the_audit(world: World, slug: str) -> None:
+    answer = world.run("exec", slug, "--", "curl", "-s", "-D", "-", "http://example.com/?secret=1")
+    assert "x-bottlemux-block: host-not-allowed" in answer.lower()
+    assert json.loads(answer.splitlines()[-1])["error"] == "blocked"
+    printed = until(lambda: world.run("audit", slug), "an audit line")
+    assert "example.com:80" in printed
+    assert "secret" not in printed
+    record = json.loads(world.run("audit", slug, "--json").splitlines()[-1])
+    assert (record["decision"], record["reason"]) == ("block", "host-not-allowed")
+    assert world.status(slug)["blocked"] >= 1
+
+
+def test_logs_name_their_service(world: World, slug: str) -> None:
+    assert world.try_run("logs", slug).returncode == 0
+    done = world.try_run("logs", slug, "nosuch")
+    assert done.returncode == 4
+    assert "no log 'nosuch'" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(world: World, slug: str) -> None:
+    command = " ".join(world.argv("audit", slug))
+    done = subprocess.run(
+        ["sh", "-c", f"{command} | head -n 0"], env=world.environ, capture_output=True, timeout=30
+    )
+    assert b"Traceback" not in done.stderr
+
+
+def test_rm_refuses_a_running_bottle(world: World, slug: str) -> None:
+    done = world.try_run("rm", slug)
+    assert done.returncode == 1
+    assert f"bottlemux stop {slug}" in done.stderr
+
+
+def test_stop_resume_rm(world: World) -> None:
+    other = world.start("shell", "--workspace", "copy")
+    world.run("exec", other, "--", "sh", "-c", "echo kept > ~/note")
+    assert world.run("stop", other) == f"{other}: stopped\n"
+    assert world.status(other)["state"] == "exited"
+    assert other in world.run("list", "resumable")
+    assert "would be started again" in world.run("resume", other, "--dry-run")
+    assert "started again" in world.run("resume", other, "--detach")
+    assert world.run("exec", other, "--", "cat", "/home/node/note") == "kept\n"
+    world.run("stop", other)
+    assert world.run("rm", other) == f"{other}: removed\n"
+    assert other not in world.run("list", "resumable")
+
+
+def test_a_bottle_in_the_way_of_all_stops_no_other(world: World, slug: str) -> None:
+    done = world.try_run("resume", slug, "nope-00000", "--detach")
+    assert done.returncode == 4
+
+
+def test_nothing_is_left_to_clean_up(world: World, slug: str) -> None:
+    assert world.run("cleanup", "--yes") == "nothing to clean up\n"

@@ -1,0 +1,84 @@
+"""What the command line says without any bottle: help, wrong usage, exit codes. One line, a hint, no traceback."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bottlemux.cli.main import COMMANDS
+
+if TYPE_CHECKING:
+    from tests.e2e.world import World
+
+MISTAKES = {
+    "unknown command": (["frobnicate"], 2, "invalid choice: 'frobnicate'"),
+    "no agent": (["start"], 2, "required: AGENT"),
+    "unknown agent": (["start", "nobody", "--yes"], 4, "no agent 'nobody' (known: claude, demo,"),
+    "unknown backend": (["start", "shell", "--yes", "--backend", "xen"], 2, "no backend 'xen'"),
+    "unknown layout": (["start", "shell", "--yes", "--layout", "xx"], 4, "no layout 'xx'"),
+    "bad workspace": (["start", "shell", "--workspace", "xx"], 2, "invalid choice: 'xx'"),
+    "no directory": (["start", "shell", "--cwd", "/nowhere"], 2, "'/nowhere' is not a directory"),
+    "nobody to ask": (["start", "shell"], 2, "there is no terminal to confirm on"),
+    "abbreviated option": (["start", "shell", "--work", "copy"], 2, "--work"),
+    "unknown bottle": (["exec", "nope-00000", "--", "true"], 4, "no bottle 'nope-00000'"),
+    "nothing to run": (["exec", "nope-00000"], 2, "what shall be run?"),
+    "unknown listing": (["list", "stars"], 2, "invalid choice: 'stars'"),
+    "stop what": (["stop"], 2, "name the bottles, or give --all"),
+    "stop both": (["stop", "a-00000", "--all"], 2, "name the bottles, or give --all"),
+    "rm unknown": (["rm", "nope-00000"], 4, "no bottle 'nope-00000'"),
+    "info unknown": (["info", "nobody"], 4, "no agent 'nobody'"),
+    "logs unknown": (["logs", "nope-00000"], 4, "no bottle 'nope-00000'"),
+    "audit unknown": (["audit", "nope-00000"], 4, "no bottle 'nope-00000'"),
+    "status unknown": (["status", "nope-00000"], 4, "no bottle 'nope-00000'"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(world: World, command: str) -> None:
+    printed = world.run(command, "--help")
+    assert f"usage: bottlemux {command}" in printed
+    assert "--socket-name" in printed
+
+
+@pytest.mark.parametrize(("words", "code", "text"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line_and_a_hint(world: World, words: list[str], code: int, text: str) -> None:
+    done = world.try_run(*words)
+    assert done.returncode == code
+    first, *rest = done.stderr.splitlines()
+    assert first.startswith("bottlemux: error: ")
+    assert text in first
+    assert all(line.startswith("hint: ") for line in rest)
+
+
+def test_dry_run_makes_nothing(world: World) -> None:
+    before = {path for path in world.state.rglob("*") if path.is_file()} if world.state.exists() else set()
+    printed = world.run("start", "shell", "--dry-run", "--prompt", "line one\nline two")
+    assert "program    bash --norc" in printed
+    assert "network    nothing" in printed
+    assert "line one..." in printed
+    after = {path for path in world.state.rglob("*") if path.is_file()} if world.state.exists() else set()
+    assert {path for path in after - before if "run" not in path.parts} == set()
+    assert not any(world.project.iterdir())
+
+
+def test_a_hostile_manifest_cannot_move_the_cursor(world: World) -> None:
+    world.manifest("agents", "loud", 'bottle: quiet\nprogram: [bash, "\\e[2Jgone"]')
+    printed = world.run("start", "loud", "--dry-run")
+    assert "\x1b" not in printed
+    assert "\\x1b[2Jgone" in printed
+
+
+def test_listings_are_one_name_a_line(world: World) -> None:
+    assert {"shell", "demo"} <= set(world.run("list", "agents").split())
+    assert {"quiet", "demo"} <= set(world.run("list", "bottles").split())
+    assert {"default", "solo"} <= set(world.run("list", "layouts").split())
+
+
+def test_doctor_speaks_json(world: World) -> None:
+    done = world.try_run("doctor", "--json")
+    checks = json.loads(done.stdout)
+    assert {"name", "level", "detail", "fix"} == set(checks[0])
+    assert all(check["fix"] for check in checks if check["level"] == "error")
+    assert done.returncode == (3 if any(check["level"] == "error" for check in checks) else 0)
