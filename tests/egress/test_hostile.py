@@ -41,6 +41,20 @@ def test_an_upstream_that_does_not_finish_its_handshake_fails(
         assert (answer.status, answer.json()["reason"]) == (502, "the upstream did not answer in time")
 
 
+def test_a_body_is_not_taken_in_while_it_has_nowhere_to_go(tmp_path: Path, plain_upstream: Upstream) -> None:
+    route = Route(host=HOST, upstream=plain_upstream.address)
+    with running_proxy(tmp_path, route) as proxy, proxy.client() as client:
+        client.tunnel(HOST)
+        client.send(f"POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 200000000\r\n\r\n")
+        client.socket.settimeout(0.5)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 200_000_000:
+                client.send(b"x" * 100_000)
+                sent += 100_000
+        assert sent < 50_000_000
+
+
 def test_connections_are_limited(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "MAX_CONNECTIONS", 4)
     clients = [proxy.client() for _ in range(4)]

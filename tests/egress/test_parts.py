@@ -143,6 +143,7 @@ def test_secrets_show_themselves_to_nobody(tmp_path: Path) -> None:
     assert store.get("A") == "value-of-a"
     with pytest.raises(SecretUnavailable) as caught:
         store.get("F")
+    assert "more than one line" in str(caught.value)
     texts = [
         repr(store),
         repr(SecretSource(value="value-of-a")),
