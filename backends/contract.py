@@ -27,7 +27,8 @@ class BottleSpec:
 
     ``directory`` is the operator's absolute project directory. ``secrets`` are where the credentials come from, by
     the name the bottle sees; those missing on this machine are absent and their routes refuse. ``resumed`` says that
-    the bottle's home and workspace exist already.
+    the bottle's home and workspace exist already. ``pipelock_binary`` is what scans: ``builtin``, or the operator's
+    pipelock by its absolute path.
     """
 
     identity: str
@@ -39,6 +40,7 @@ class BottleSpec:
     arguments: tuple[str, ...] = ()
     resumed: bool = False
     secrets: Mapping[str, SecretSource] = field(default_factory=dict["str", "SecretSource"], repr=False)
+    pipelock_binary: str = "builtin"
 
     @property
     def files(self) -> BottlePaths:

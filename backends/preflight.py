@@ -50,7 +50,7 @@ def _network(plan: BottlePlan) -> Iterator[tuple[str, str]]:
         return
     for index, route in enumerate(bottle.egress.routes):
         yield "network" if index == 0 else "", _route(route)
-    yield "scan", f"pipelock: {bottle.pipelock.mode}"
+    yield "scan", f"pipelock: {bottle.pipelock.mode} ({plan.spec.pipelock_binary})"
 
 
 def _route(route: Route) -> str:

@@ -46,6 +46,7 @@ def egress(spec: BottleSpec, authority: Authority) -> EgressSpec:
         audit_file=spec.files.audit,
         max_request_bytes=bottle.pipelock.max_request_bytes,
         scan_mode=bottle.pipelock.mode,
+        pipelock_binary=spec.pipelock_binary,
     )
 
 

@@ -10,14 +10,17 @@ from mitmproxy import flow as mitm_flow
 
 from sidecars.egress import names, responses
 from sidecars.egress.answers import Failure, Refusal
+from sidecars.egress.session import crash_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from mitmproxy import http, tls
     from mitmproxy.proxy import commands
+    from mitmproxy.websocket import WebSocketMessage
 
     from sidecars.egress.exchange import Exchange
+    from sidecars.egress.inspection import Look
     from sidecars.egress.session import Session
 
 logger = logging.getLogger("bottlemux.egress")
@@ -111,9 +114,18 @@ class Hooks:
             exchange.problem = Failure(f"the upstream's {detail}" if verified else f"the upstream {detail}")
 
     def on_requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Release a request whose body is not to be judged, so that it streams."""
+        """Have the head judged where that takes waiting; nothing of the request goes anywhere before."""
         exchange = self._current()
         self._part_from_other_upstreams(exchange.route.dialling)
+        inspection = self._session.runtime.inspection
+        look = inspection.head(exchange)
+        if look is None or not inspection.is_slow(look):
+            return self._release_unread(flow)  # judged when the head was admitted
+        return self._judge_later(flow, look, self._release_unread)
+
+    def _release_unread(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Release a request whose body is not to be judged, so that it streams."""
+        exchange = self._current()
         if exchange.buffered or exchange.head.length == 0:
             return None
         flow.request.stream = True
@@ -130,19 +142,55 @@ class Hooks:
         exchange = self._current()
         if exchange.released:
             return None
-        exchange.problem = self._guarded_body(flow)
+        body = flow.request.raw_content or b""
+        exchange.problem = self._session.check_lfs(exchange, body)
         if exchange.problem is not None:
             _kill(flow)
             return None
-        return self._release(flow)
+        return self._judge(flow, self._session.runtime.inspection.body(exchange, body), self._release)
 
-    def _guarded_body(self, flow: http.HTTPFlow) -> Refusal | None:
+    def _judge(
+        self, flow: http.HTTPFlow, look: Look | None, go_on: Callable[[http.HTTPFlow], Awaitable[None] | None]
+    ) -> Awaitable[None] | None:
+        """Take ``look``, now or in a thread, then kill the flow or go on with it."""
+        inspection = self._session.runtime.inspection
+        if look is not None and inspection.is_slow(look):
+            return self._judge_later(flow, look, go_on)
+        refusal = self._guarded(look) if look is not None else None
+        return self._act_on(refusal, flow, go_on)
+
+    async def _judge_later(
+        self, flow: http.HTTPFlow, look: Look, go_on: Callable[[http.HTTPFlow], Awaitable[None] | None]
+    ) -> None:
         exchange = self._current()
         try:
-            return self._session.judge_body(exchange, flow.request.raw_content or b"")
+            refusal = await self._session.runtime.inspection.judge_apart(exchange, look)
+        except asyncio.CancelledError:
+            exchange.problem = exchange.problem or Failure("the agent left", "client-gone")
+            raise
         except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
-            logger.warning("a guard failed with %s, the request is refused", type(error).__name__)
-            return Refusal("protocol", "the request could not be judged", "guard-failure")
+            refusal = crash_refusal(error)
+        waiting = self._act_on(refusal, flow, go_on)
+        if waiting is not None:
+            await waiting
+
+    def _guarded(self, look: Look) -> Refusal | None:
+        try:
+            return self._session.runtime.inspection.judge(self._current(), look)
+        except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
+            return crash_refusal(error)
+
+    def _act_on(
+        self,
+        refusal: Refusal | None,
+        flow: http.HTTPFlow,
+        go_on: Callable[[http.HTTPFlow], Awaitable[None] | None],
+    ) -> Awaitable[None] | None:
+        if refusal is None:
+            return go_on(flow)
+        self._current().problem = refusal
+        _kill(flow)
+        return None
 
     def _release(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         exchange = self._current()
@@ -194,7 +242,7 @@ class Hooks:
         """Record a WebSocket with all it carried."""
         self._session.finish()
 
-    def on_websocket_message(self, flow: http.HTTPFlow) -> None:
+    def on_websocket_message(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Judge what the agent says, and take the credential out of what it is told."""
         exchange = self._current()
         assert flow.websocket is not None  # noqa: S101 - by the hook's contract
@@ -204,21 +252,28 @@ class Hooks:
             exchange.response_bytes += len(message.content)
             if exchange.scrubber is not None:
                 message.content = exchange.scrubber.whole(message.content)
-            return
+            return None
         exchange.request_bytes += len(message.content)
-        refusal = self._guarded_message(message.content)
+        look = self._session.runtime.inspection.message(exchange, message.content)
+        if look is None:
+            return None
+        if self._session.runtime.inspection.is_slow(look):
+            return self._judge_message_later(message, look)
+        self._drop_if(self._guarded(look), message)
+        return None
+
+    async def _judge_message_later(self, message: WebSocketMessage, look: Look) -> None:
+        try:
+            refusal = await self._session.runtime.inspection.judge_apart(self._current(), look)
+        except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
+            refusal = crash_refusal(error)
+        self._drop_if(refusal, message)
+
+    def _drop_if(self, refusal: Refusal | None, message: WebSocketMessage) -> None:
         if refusal is not None:
-            exchange.problem = refusal
+            self._current().problem = refusal
             message.drop()  # type: ignore[no-untyped-call]
             self._owner.abort()
-
-    def _guarded_message(self, content: bytes) -> Refusal | None:
-        exchange = self._current()
-        try:
-            return self._session.judge_message(exchange, content)
-        except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
-            logger.warning("a guard failed with %s, the message is refused", type(error).__name__)
-            return Refusal("protocol", "the message could not be judged", "guard-failure")
 
 
 def _kill(flow: http.HTTPFlow) -> None:

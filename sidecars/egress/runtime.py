@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sidecars.audit import AuditEntry, AuditLog, AuditUnavailable
 from sidecars.egress.exchange import SIDECAR
+from sidecars.egress.inspection import Inspection
 from sidecars.egress.policy import Policy
 from sidecars.egress.routes import RouteSet
 from sidecars.secrets import SecretStore, placeholder
@@ -69,6 +71,11 @@ class Runtime:
     def policy(self) -> Policy:
         """The policy in force now."""
         return self.live.current
+
+    @cached_property
+    def inspection(self) -> Inspection:
+        """The scanner, with the modes of the bottle and its routes."""
+        return Inspection(self.scanner, self.spec.scan_mode, self.record)
 
     def record(self, entry: AuditEntry) -> None:
         """Write an audit line; if that fails the line waits and :meth:`AuditLog.check` refuses what comes next."""

@@ -34,7 +34,19 @@ class FindingLike(Protocol):
 
 
 class ContentScanner(Protocol):
-    """Looks at what the agent sends, before any credential is added. An exception refuses the request."""
+    """Looks at what the agent sends, before any credential is added. An exception refuses the request.
+
+    :meth:`scan_body`, :meth:`scan_message` and, if ``waits``, :meth:`scan_head` are called from several threads.
+    """
+
+    @property
+    def waits(self) -> bool:
+        """Whether a look waits for another process, so that even a short one is for a thread."""
+        ...
+
+    def scan_host(self, host: str, wildcard: str) -> FindingLike | None:
+        """Judge a canonical host that a ``wildcard`` (``*.NAME``) matched, before it is looked up. Never waits."""
+        ...
 
     def scan_head(self, method: str, url: str, headers: Headers) -> FindingLike | None:
         """Return the first finding in the request's URL and headers."""
@@ -46,4 +58,8 @@ class ContentScanner(Protocol):
 
     def scan_message(self, data: bytes) -> FindingLike | None:
         """Return the first finding in one WebSocket message."""
+        ...
+
+    def scan_control(self, data: bytes) -> FindingLike | None:
+        """Return the first finding in the payload of a WebSocket control frame, 125 bytes at most. Never waits."""
         ...

@@ -45,14 +45,20 @@ class Session:
         host, port = "", 0
         try:
             host, port = heads.parse_connect_target(heads.parse(raw))
-            decision = self.runtime.policy.connect(host, port)
+            refusal = self._judge_connect(host, port)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong refuses
-            return self._refuse_head("CONNECT", host, port, "", _crash_refusal(error))
-        if not decision.allowed:
-            refusal = Refusal(decision.reason, decision.hint, "connect")
+            refusal = crash_refusal(error)
+        if refusal is not None:
             return self._refuse_head("CONNECT", host, port, "", refusal)
         self.tunnel = (host, port)
         return None
+
+    def _judge_connect(self, host: str, port: int) -> Refusal | None:
+        decision = self.runtime.policy.connect(host, port)
+        if not decision.allowed:
+            return Refusal(decision.reason, decision.hint, "connect")
+        routes = [route for route in self.runtime.policy.candidates(host) if route.port == port]
+        return self.runtime.inspection.judge_connect(host, routes)
 
     def admit(self, raw: bytes) -> Exchange | bytes:
         """Judge a request by its head; return the exchange to go on with, or the whole answer to send instead."""
@@ -70,7 +76,7 @@ class Session:
             path = decision.path
             outcome = self._after_policy(head, facts, decision)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong refuses
-            outcome = _crash_refusal(error)
+            outcome = crash_refusal(error)
         if isinstance(outcome, Exchange):
             self.exchange = outcome
             return outcome
@@ -125,7 +131,10 @@ class Session:
             return Refusal("protocol", "an unknown expectation", "expect")
         exchange = self._exchange(head, facts, decision)
         refusal = (
-            self._check_placeholders(exchange) or self._check_size(exchange) or self._scan_head(exchange)
+            self._check_placeholders(exchange)
+            or self._check_size(exchange)
+            or self.runtime.inspection.judge_host(exchange)
+            or self._judge_head(exchange)
         )
         if refusal is not None:
             return refusal
@@ -149,7 +158,7 @@ class Session:
         sent.insert(0, ("host", names.host_port(host, facts.port, facts.scheme)))
         is_batch = gitpush.is_lfs_batch(head.method, decision.path)
         limit = gitpush.MAX_BATCH_BYTES if is_batch else self.runtime.spec.max_request_bytes
-        buffered = head.length != 0 and (is_batch or self._scans(route.pipelock))
+        buffered = head.length != 0 and (is_batch or self.runtime.inspection.scans(route))
         return Exchange(
             head=head,
             route=route,
@@ -165,12 +174,6 @@ class Session:
         )
 
     # -- guards on what the agent sends -------------------------------------------------------------------------
-
-    def _mode(self, of_route: str | None) -> str:
-        return of_route or self.runtime.spec.scan_mode
-
-    def _scans(self, of_route: str | None) -> bool:
-        return self.runtime.scanner is not None and self._mode(of_route) != "off"
 
     def _check_placeholders(self, exchange: Exchange) -> Refusal | None:
         """Refuse a placeholder on its way to a host it does not belong to: it shows a mistake, or an attempt."""
@@ -196,31 +199,11 @@ class Session:
         length, limit = exchange.head.length, exchange.body_limit
         return _too_large(limit) if limit is not None and length is not None and length > limit else None
 
-    def _scan_head(self, exchange: Exchange) -> Refusal | None:
-        scanner = self.runtime.scanner
-        if scanner is None or not self._scans(exchange.route.pipelock):
-            return None
-        authority = names.host_port(exchange.host, exchange.port, exchange.scheme)
-        url = f"{exchange.scheme}://{authority}{exchange.target}"
-        finding = scanner.scan_head(exchange.head.method, url, exchange.headers)
-        return self._finding(exchange, finding.rule, finding.where) if finding else None
-
-    def _finding(self, exchange: Exchange, rule: str, where: str) -> Refusal | None:
-        refusal = Refusal("dlp", f"{where} looks like {rule}, which must not leave the bottle", rule)
-        if self._mode(exchange.route.pipelock) == "block":
-            return refusal
-        entry = AuditEntry(
-            sidecar=SIDECAR,
-            decision="warn",
-            reason="dlp",
-            method=exchange.head.method,
-            host=exchange.host,
-            port=exchange.port,
-            path=exchange.path,
-            rule=rule,
-        )
-        self.runtime.record(entry)
-        return None
+    def _judge_head(self, exchange: Exchange) -> Refusal | None:
+        """Judge URL and headers, unless that takes waiting: then it is a step of its own, before the body."""
+        inspection = self.runtime.inspection
+        look = inspection.head(exchange)
+        return None if look is None or inspection.is_slow(look) else inspection.judge(exchange, look)
 
     def count_request(self, exchange: Exchange, size: int) -> Refusal | None:
         """Count body bytes as they come; return a refusal once there are more than may be kept."""
@@ -228,26 +211,13 @@ class Session:
         limit = exchange.body_limit
         return _too_large(limit) if limit is not None and exchange.request_bytes > limit else None
 
-    def judge_body(self, exchange: Exchange, body: bytes) -> Refusal | None:
-        """Judge a whole body, before any credential is added."""
-        encoding = exchange.head.header("content-encoding")
-        if gitpush.is_lfs_batch(exchange.head.method, exchange.path) and (
-            encoding or not gitpush.is_lfs_download(body)
-        ):
+    def check_lfs(self, exchange: Exchange, body: bytes) -> Refusal | None:
+        """Refuse a batch of git LFS that is not clearly a download."""
+        if not gitpush.is_lfs_batch(exchange.head.method, exchange.path):
+            return None
+        if exchange.head.header("content-encoding") or not gitpush.is_lfs_download(body):
             return Refusal("git-push", gitpush.HINT, "lfs-upload")
-        scanner = self.runtime.scanner
-        if scanner is None or not body or not self._scans(exchange.route.pipelock):
-            return None
-        finding = scanner.scan_body(body, exchange.head.header("content-type"), encoding)
-        return self._finding(exchange, finding.rule, finding.where) if finding else None
-
-    def judge_message(self, exchange: Exchange, data: bytes) -> Refusal | None:
-        """Judge one WebSocket message of the agent."""
-        scanner = self.runtime.scanner
-        if scanner is None or not self._scans(exchange.route.pipelock):
-            return None
-        finding = scanner.scan_message(data)
-        return self._finding(exchange, finding.rule, finding.where) if finding else None
+        return None
 
     def judge_frames(self, exchange: Exchange, data: bytes) -> Refusal | None:
         """Judge bytes of a WebSocket before they are relayed: framing, message size, payloads of control frames."""
@@ -255,13 +225,13 @@ class Session:
             self._frames = AgentFrames(self.runtime.spec.max_request_bytes)
         try:
             for payload in self._frames.feed(data):
-                refusal = self.judge_message(exchange, payload) if payload else None
+                refusal = self.runtime.inspection.judge_control(exchange, payload)
                 if refusal is not None:
                     return refusal
         except MessageTooLargeError:
             return _too_large(self.runtime.spec.max_request_bytes)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong refuses
-            return _crash_refusal(error)
+            return crash_refusal(error)
         return None
 
     # -- the credential ------------------------------------------------------------------------------------------
@@ -307,7 +277,8 @@ def _too_large(limit: int | None) -> Refusal:
     return Refusal("too-large", f"bodies on this route are limited to {limit} bytes", "size")
 
 
-def _crash_refusal(error: Exception) -> Refusal:
+def crash_refusal(error: Exception) -> Refusal:
+    """Return the refusal for a guard that raised ``error``; what it said is not repeated."""
     if isinstance(error, heads.HeadError):
         return Refusal("protocol", str(error), "framing")
     if isinstance(error, FrameError):

@@ -19,7 +19,8 @@ class EgressSpec:
     """One bottle's proxy: its policy file, where its secrets are, and its own certificate authority.
 
     ``secrets`` is keyed by the names of the routes' ``token_ref``. ``max_request_bytes`` limits bodies that have to be
-    read whole to be scanned. ``scan_mode`` holds for routes that do not say otherwise.
+    read whole to be scanned. ``scan_mode`` holds for routes that do not say otherwise. ``pipelock_binary`` is what
+    scans: ``builtin``, or the operator's pipelock by its absolute path.
     """
 
     slug: str
@@ -30,3 +31,4 @@ class EgressSpec:
     audit_file: Path
     max_request_bytes: int = DEFAULT_MAX_REQUEST_BYTES
     scan_mode: Literal["block", "warn", "off"] = "block"
+    pipelock_binary: str = "builtin"

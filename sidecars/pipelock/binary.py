@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from sidecars.pipelock.config import MAX_TEXT_BYTES
-from sidecars.scan.budget import UnreadableError
+from sidecars.scan.budget import ENGINE_FAILED, UnreadableError
 from sidecars.scan.engine import Match, ScanTimeoutError
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ _STRANGE = re.compile(r"[^A-Za-z0-9._ -]+")
 class PipelockEngine:
     """Searches by asking the pipelock program; takes the place of :class:`sidecars.scan.engine.Engine`.
 
-    Whatever is not a clear verdict (no answer, an error, an answer of another shape) is an
-    :class:`UnreadableError` with the reason ``engine``, so the request is refused. A text that took longer than the
-    deadline is a :class:`ScanTimeoutError`. Blocks while it waits: not for an event loop's own thread.
+    Whatever is not a clear verdict (no answer in time, an error, an answer of another shape) is an
+    :class:`UnreadableError` with the reason ``engine``, so the request is refused. A deadline that is over before
+    all was asked is a :class:`ScanTimeoutError`. Blocks while it waits: not for an event loop's own thread.
     """
 
     def __init__(self, api: ApiAddress) -> None:
@@ -59,10 +59,8 @@ class PipelockEngine:
         try:
             connection.request("POST", _PATH, body, self._headers())
             return _verdict(connection.getresponse())
-        except TimeoutError as error:
-            raise ScanTimeoutError("pipelock did not answer in time") from error
         except (OSError, http.client.HTTPException) as error:
-            raise UnreadableError("engine") from error
+            raise UnreadableError(ENGINE_FAILED) from error
         finally:
             connection.close()
 
@@ -82,11 +80,11 @@ def _verdict(response: http.client.HTTPResponse) -> dict[str, object]:
     try:
         parsed: object = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise UnreadableError("engine") from error
+        raise UnreadableError(ENGINE_FAILED) from error
     answer = cast("dict[str, object]", parsed) if isinstance(parsed, dict) else {}
     completed = response.status == http.client.OK and answer.get("status") == "completed"
     if not completed or answer.get("decision") not in {"allow", "deny"}:
-        raise UnreadableError("engine")
+        raise UnreadableError(ENGINE_FAILED)
     return answer
 
 

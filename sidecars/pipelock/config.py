@@ -32,7 +32,7 @@ class ApiAddress:
 
 
 def render(api: ApiAddress, proxy_port: int, *, scan_seconds: float) -> str:
-    """Return the configuration file: JSON, which is YAML too. It holds the token: keep it private (0600).
+    """Return the configuration file: JSON, which is YAML too. It holds the token: keep it in memory.
 
     Only keys of schema version 1 are used; the program refuses to start on any other. ``proxy_port`` is for the
     listener it insists on having, which refuses everything.
@@ -60,6 +60,6 @@ def render(api: ApiAddress, proxy_port: int, *, scan_seconds: float) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def run_argv(binary: Path, config: Path) -> list[str]:
+def run_argv(binary: Path, config: Path | str) -> list[str]:
     """Return the command that runs ``binary`` in the foreground with ``config``."""
     return [str(binary), "run", "--config", str(config)]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sidecars.pipelock.content import MediaType, body_values, query_values, recoded
-from sidecars.scan.budget import Budget, Limits, UnreadableError
+from sidecars.pipelock.labels import suspicious_label
+from sidecars.scan.budget import ENGINE_FAILED, Budget, Limits, UnreadableError
 from sidecars.scan.inflate import undo_content_encoding
 from sidecars.scan.inspect import KNOWN_SECRET, Inspector
 
@@ -24,10 +25,10 @@ REQUEST_LIMITS = Limits(max_bytes=48 << 20, max_depth=5, max_items=5_000, max_se
 
 @dataclass(frozen=True)
 class Finding:
-    """Why a request is refused: the ``rule``, and ``where``: ``url``, ``header``, ``body`` or ``message``.
+    """Why a request is refused: the ``rule``, and ``where``: ``host``, ``url``, ``header``, ``body`` or ``message``.
 
-    The rule is ``unreadable`` for what could not be looked into; ``where`` then ends in ``:REASON``. Fit for
-    an audit line: nothing that was sent is in it.
+    The rule is ``unreadable`` for what could not be looked into; ``where`` then ends in ``:REASON``. It is
+    ``scanner-unavailable`` when there was no verdict at all. Fit for an audit line: nothing that was sent is in it.
     """
 
     rule: str
@@ -68,6 +69,10 @@ class PipelockScanner:
             "header", lines, [value for _, value in fields]
         )
 
+    def scan_host(self, host: str, wildcard: str) -> Finding | None:
+        """Judge what ``host`` adds to a ``wildcard`` (``*.example.com``) before anybody is asked for its address."""
+        return Finding("suspicious-label", "host") if suspicious_label(host, wildcard) else None
+
     def scan_body(self, body: bytes, content_type: str, content_encoding: str) -> Finding | None:
         """Scan a request's whole body; the two header values as sent, empty when absent."""
         if self.mode == "off" or not body:
@@ -101,6 +106,8 @@ class PipelockScanner:
 
 
 def _unreadable(where: str, error: UnreadableError) -> Finding:
+    if error.reason == ENGINE_FAILED:
+        return Finding("scanner-unavailable", where)
     return Finding("unreadable", f"{where}:{error.reason}")
 
 

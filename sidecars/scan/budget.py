@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+ENGINE_FAILED = "engine"
+"""The reason of an :class:`UnreadableError` that says nothing of the content: the engine gave no verdict."""
+
 
 class UnreadableError(Exception):
     """The content cannot be looked into within the limits, so nothing is known of it: refuse it.
 
     ``reason`` is one word for the audit log: ``too-large``, ``too-deep``, ``too-many``, ``too-slow``,
-    ``damaged``, ``encrypted`` or ``unknown-encoding``.
+    ``damaged``, ``encrypted``, ``unknown-encoding``, or :data:`ENGINE_FAILED`.
     """
 
     def __init__(self, reason: str) -> None:

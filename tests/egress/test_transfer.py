@@ -161,6 +161,8 @@ def test_a_slow_reader_does_not_make_the_proxy_buffer(tmp_path: Path, upstream: 
 class WordScanner:
     """Finds the word ``forbidden`` anywhere; fails on ``crash``."""
 
+    waits = False
+
     def __init__(self) -> None:
         self.heads: list[Sequence[tuple[str, str]]] = []
 
@@ -178,6 +180,12 @@ class WordScanner:
 
     def scan_message(self, data: bytes) -> Finding | None:
         return self._find(data, "message")
+
+    def scan_control(self, data: bytes) -> Finding | None:
+        return self._find(data, "message")
+
+    def scan_host(self, host: str, wildcard: str) -> Finding | None:
+        return self._find(host.encode(), "host")
 
 
 CHUNKED = {"Transfer-Encoding": "chunked"}
@@ -493,6 +501,6 @@ def test_websocket_messages_are_scanned_and_scrubbed(tmp_path: Path, upstream: U
         assert upstream.bytes_received <= received + len(frame(b"12", masked=True)), "more than a close frame"
         wait_until(proxy.audit)
         line = proxy.audit()[-1]
-        assert (line["decision"], line["reason"], line["rule"]) == ("block", "dlp", "word")
+        assert (line["decision"], line["reason"], line["rule"]) == ("block", "dlp", "word:message")
     assert upstream.requests[0].header("authorization") == [f"Bearer {TOKEN}"]
     assert upstream.requests[0].header("sec-websocket-extensions") == []

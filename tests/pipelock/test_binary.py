@@ -159,7 +159,7 @@ def test_what_it_allows_passes_unless_a_known_secret_is_in_it(server: StandIn) -
 )
 def test_anything_but_a_clear_verdict_refuses(server: StandIn, answer: tuple[int, bytes]) -> None:
     server.answer = answer
-    assert _scanner(server).scan_body(b"harmless", "", "") == Finding("unreadable", "body:engine")
+    assert _scanner(server).scan_body(b"harmless", "", "") == Finding("scanner-unavailable", "body")
 
 
 @pytest.mark.parametrize(
@@ -177,14 +177,14 @@ def test_a_wrong_token_refuses(server: StandIn) -> None:
 
 def test_no_engine_refuses() -> None:
     scanner = PipelockScanner(PipelockEngine(ApiAddress(_free_port(), TOKEN)), SecretNeedles([]))
-    assert scanner.scan_body(b"harmless", "", "") == Finding("unreadable", "body:engine")
+    assert scanner.scan_body(b"harmless", "", "") == Finding("scanner-unavailable", "body")
 
 
 def test_a_slow_engine_refuses_in_time(server: StandIn) -> None:
     server.delay_until = threading.Event()
     start = time.monotonic()
     found = _scanner(server, seconds=0.3).scan_body(b"harmless", "", "")
-    assert found == Finding("unreadable", "body:too-slow")
+    assert found == Finding("scanner-unavailable", "body")
     assert time.monotonic() - start < 3
 
 
