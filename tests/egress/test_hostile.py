@@ -48,7 +48,7 @@ def test_a_body_is_not_taken_in_while_it_has_nowhere_to_go(tmp_path: Path, plain
         client.send(f"POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 200000000\r\n\r\n")
         client.socket.settimeout(0.5)
         sent = 0
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError):  # noqa: PT012
             while sent < 200_000_000:
                 client.send(b"x" * 100_000)
                 sent += 100_000
