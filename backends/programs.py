@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from sidecars.secrets import placeholder
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -50,16 +52,19 @@ class Preset:
     skills: str = ""
 
 
-_CLAUDE_SETTINGS = {
-    "skipDangerousModePermissionPrompt": True,
-    "theme": "dark",
-}
+# Each entry answers one question of a first start. An API key in the environment is named by its last 20 characters;
+# what CLAUDE.md may include from outside the project is still inside the bottle.
+_CLAUDE_SETTINGS = {"skipDangerousModePermissionPrompt": True}
 _CLAUDE_STATE = {
     "hasCompletedOnboarding": True,
-    "bypassPermissionsModeAccepted": True,
-    "hasTrustDialogAccepted": True,
-    "theme": "dark",
-    "projects": {"/workspace": {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}},
+    "customApiKeyResponses": {"approved": [placeholder("ANTHROPIC_API_KEY")[-20:]]},
+    "projects": {
+        "/workspace": {
+            "hasTrustDialogAccepted": True,
+            "hasClaudeMdExternalIncludesApproved": True,
+            "hasClaudeMdExternalIncludesWarningShown": True,
+        }
+    },
 }
 
 _PRESETS = {

@@ -45,7 +45,7 @@ def last_turn(api: FakeApi, count: int = 1) -> ApiRequest:
 def test_answers_in_its_pane_and_with_p(claude: World, api: FakeApi) -> None:
     api.otherwise = lambda _request: Text(ANSWER)
     slug = start(claude, "What is the answer?")
-    until(lambda: ANSWER in claude.pane(slug), "the answer in the pane")
+    claude.wait_for_text(slug, ANSWER)
     assert "What is the answer?" in last_turn(api).texts("user")
     assert "You are the coder of these tests." in json.dumps(last_turn(api).body["system"])
 
@@ -100,10 +100,11 @@ def assert_audit(world: World, slug: str) -> None:
     )
 
 
-@pytest.mark.parametrize("prompt", HOSTILE_PROMPTS.values(), ids=HOSTILE_PROMPTS)
-def test_prompt_arrives_as_typed(claude: World, api: FakeApi, prompt: str) -> None:
-    start(claude, prompt)
-    assert last_turn(api).texts("user")[-1] == prompt
+def test_prompts_arrive_as_typed(claude: World, api: FakeApi) -> None:
+    for count, (name, prompt) in enumerate(HOSTILE_PROMPTS.items(), start=1):
+        slug = start(claude, prompt)
+        assert last_turn(api, count).texts("user")[-1] == prompt, name
+        claude.run("stop", slug)
     assert not (claude.project / "pwned").exists()
 
 
@@ -119,7 +120,7 @@ def test_tools_run_without_a_question(claude: World, api: FakeApi) -> None:
     command = "id -un > made-by-agent; curl -s -o /dev/null -w '%{http_code}' https://example.com/; true"
     api.script([ToolUse("Bash", {"command": command, "description": "try"}), Text(ANSWER)])
     slug = start(claude, "use a tool")
-    until(lambda: ANSWER in claude.pane(slug), "the answer after the tool's result")
+    claude.wait_for_text(slug, ANSWER)
     assert (claude.project / "made-by-agent").read_text() == "node\n"
     blocked = [
         (entry["host"], entry["reason"]) for entry in claude.audit(slug) if entry["decision"] == "block"
@@ -127,15 +128,36 @@ def test_tools_run_without_a_question(claude: World, api: FakeApi) -> None:
     assert blocked == [("example.com", "host-not-allowed")]
 
 
+def test_project_files_raise_no_question(claude: World, api: FakeApi) -> None:
+    (claude.project / "CLAUDE.md").write_text("The system is @/etc/os-release\n")
+    (claude.project / ".mcp.json").write_text('{"mcpServers": {"own": {"command": "true", "args": []}}}')
+    (claude.project / ".claude").mkdir()
+    hook = '{"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "touch /workspace/hooked"}]}]}}'
+    (claude.project / ".claude" / "settings.json").write_text(hook)
+    start(claude, "first task")
+    assert last_turn(api).texts("user")[-1] == "first task"
+    assert (claude.project / "hooked").exists()
+
+
+def test_api_key_raises_no_question(claude: World, api: FakeApi) -> None:
+    bottle = claude.config / "bottles" / "api.md"
+    keyed = "token_ref: ANTHROPIC_API_KEY\n      header: x-api-key"
+    bottle.write_text(bottle.read_text().replace("token_ref: CLAUDE_CODE_OAUTH_TOKEN", keyed))
+    claude.start("coder", "--prompt=first task", ANTHROPIC_API_KEY=TOKEN)
+    turn = last_turn(api)
+    assert turn.texts("user")[-1] == "first task"
+    assert turn.headers["x-api-key"] == TOKEN
+
+
 def test_resume_continues_the_conversation(claude: World, api: FakeApi) -> None:
     api.script([Text("My first answer.")])
     slug = start(claude, "first task")
-    until(lambda: "My first answer." in claude.pane(slug), "the first answer")
+    claude.wait_for_text(slug, "My first answer.")
     claude.run("stop", slug)
     assert claude.status(slug)["state"] == "exited"
 
     claude.run("resume", slug, "--detach", CLAUDE_CODE_OAUTH_TOKEN=TOKEN)
-    until(lambda: "My first answer." in claude.pane(slug), "the old conversation in the new pane")
+    claude.wait_for_text(slug, "My first answer.")
     assert len(api.turns()) == 1, "the first task was submitted again"
     submit(claude, slug, "and the second task")
     turn = last_turn(api, 2)
@@ -148,16 +170,26 @@ def test_resume_continues_the_conversation(claude: World, api: FakeApi) -> None:
 
 def submit(world: World, slug: str, text: str) -> None:
     pane = world.pane_id(slug)
-    until(lambda: "bypass permissions on" in world.pane(slug), "a prompt to type at")
+    world.wait_for_text(slug, "bypass permissions on")
     world.tmux("send-keys", "-t", pane, "-l", text)
-    until(lambda: text in world.pane(slug), "what was typed")
+    world.wait_for_text(slug, text)
     world.tmux("send-keys", "-t", pane, "Enter")
+
+
+def conversations(world: World, slug: str) -> list[Path]:
+    return list((world.bottle(slug) / "home" / ".claude" / "projects").rglob("*.jsonl"))
+
+
+def conversation(world: World, slug: str) -> str:
+    """Return what Claude Code has written down, which it does a moment after it shows it."""
+    return "".join(file.read_text() for file in conversations(world, slug))
 
 
 def test_killed_agent_comes_back_in_its_pane(claude: World, api: FakeApi) -> None:
     api.script([Text("My first answer.")])
     slug = start(claude, "first task")
-    until(lambda: "My first answer." in claude.pane(slug), "the first answer")
+    claude.wait_for_text(slug, "My first answer.")
+    until(lambda: "My first answer." in conversation(claude, slug), "the conversation on disk")
     pane = claude.pane_id(slug)
     claude.run("exec", slug, "--", "pkill", "-KILL", "-x", "claude")
     until(lambda: claude.is_dead(slug), "the pane's program ended")
@@ -166,7 +198,7 @@ def test_killed_agent_comes_back_in_its_pane(claude: World, api: FakeApi) -> Non
     assert "[ended: exit code 137]" in claude.pane(slug)
 
     claude.run("resume", slug, "--detach")
-    until(lambda: "My first answer." in claude.pane(slug), "the conversation continued")
+    claude.wait_for_text(slug, "My first answer.")
     assert claude.pane_id(slug) == pane
     assert len(api.turns()) == 1
 
@@ -175,8 +207,8 @@ def test_without_a_conversation_resume_starts_afresh(claude: World, api: FakeApi
     slug = start(claude, "first task")
     last_turn(api)
     claude.run("stop", slug)
-    for conversation in (claude.bottle(slug) / "home" / ".claude" / "projects").rglob("*.jsonl"):
-        conversation.unlink()
+    for file in conversations(claude, slug):
+        file.unlink()
     claude.run("resume", slug, "--detach", CLAUDE_CODE_OAUTH_TOKEN=TOKEN)
     assert last_turn(api, 2).texts("user")[-1] == "first task"
 
@@ -185,8 +217,8 @@ def test_unusable_conversation_falls_back_to_a_fresh_start(claude: World, api: F
     slug = start(claude, "first task")
     last_turn(api)
     claude.run("stop", slug)
-    for conversation in (claude.bottle(slug) / "home" / ".claude" / "projects").rglob("*.jsonl"):
-        conversation.write_text("this is no conversation\n")
+    for file in conversations(claude, slug):
+        file.write_text("this is no conversation\n")
     claude.run("resume", slug, "--detach", CLAUDE_CODE_OAUTH_TOKEN=TOKEN)
     assert last_turn(api, 2).texts("user")[-1] == "first task"
 
@@ -194,9 +226,9 @@ def test_unusable_conversation_falls_back_to_a_fresh_start(claude: World, api: F
 def test_killed_supervisor_loses_no_conversation(claude: World, api: FakeApi) -> None:
     api.script([Text("My first answer.")])
     slug = start(claude, "first task")
-    until(lambda: "My first answer." in claude.pane(slug), "the first answer")
+    until(lambda: "My first answer." in conversation(claude, slug), "the conversation on disk")
     kill([claude.report(slug)["supervisor_pid"]])
     until(lambda: claude.status(slug)["state"] == "broken", "the state broken")
     claude.run("resume", slug, "--detach", CLAUDE_CODE_OAUTH_TOKEN=TOKEN)
-    until(lambda: "My first answer." in claude.pane(slug), "the conversation continued")
+    claude.wait_for_text(slug, "My first answer.")
     assert claude.run("exec", slug, "--", "claude", "-p", "say hi").strip() == "Done."

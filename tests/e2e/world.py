@@ -137,6 +137,13 @@ class World:
         """Return all that the pane has shown, its history included."""
         return self.tmux("capture-pane", "-p", "-J", "-S", "-", "-t", self.pane_id(slug, role))
 
+    def wait_for_text(self, slug: str, text: str) -> None:
+        """Wait until the agent's pane shows ``text``."""
+        try:
+            until(lambda: text in self.pane(slug), repr(text))
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the pane shows:\n{self.pane(slug).strip()}") from None
+
     def pane_id(self, slug: str, role: str = "agent") -> str:
         rows = [line.split(" ") for line in self.tmux("list-panes", "-a", "-F", _PANE_FORMAT).splitlines()]
         return next(row[2] for row in rows if row[:2] == [slug, role])
