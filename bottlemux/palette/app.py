@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.application import Application
@@ -16,7 +17,6 @@ from bottlemux.palette.keys import key_bindings
 from bottlemux.palette.pages import BusyPage, ListPage
 from bottlemux.palette.previews import Preview, Previews, bottle_view, preflight
 from bottlemux.palette.screen import STYLE, make_layout
-from bottlemux.palette.starting import Choice, StepPage, skip_answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
     from bottlemux.lifecycle.context import Context
     from bottlemux.palette.facts import Facts
+    from bottlemux.palette.starting import Choice
 
 # How long a lone Escape byte may be the beginning of an arrow key: short, but enough for most networks.
 _ESCAPE_S = 0.1
 _FRAME_S = 0.15
+_SWITCH_S = 0.0005
 _STATUS_EVERY_S = 3.0
 
 
@@ -86,6 +88,8 @@ class Palette:
             self._painted = True
             gc.freeze()
             gc.enable()
+            # A thread that computes shall not hold up the echo of a key.
+            sys.setswitchinterval(_SWITCH_S)
             self.gatherer.ask_backends()
             self._tick_statuses()
 
@@ -94,6 +98,8 @@ class Palette:
         self._background.later(_STATUS_EVERY_S, self._tick_statuses)
 
     def _know(self, facts: Facts) -> None:
+        from bottlemux.palette.starting import skip_answered
+
         self.flow.know(facts)
         skip_answered(self.flow)
         self._redraw()
@@ -113,6 +119,10 @@ class Palette:
             self._background.later(_FRAME_S, self._redraw)
 
     def _preview(self) -> Preview:
+        if not self._painted:
+            return Preview()
+        from bottlemux.palette.starting import Choice, StepPage
+
         page = self.flow.page
         row = page.current if isinstance(page, ListPage) else None
         if isinstance(page, StepPage):

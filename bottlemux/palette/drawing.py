@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bottlemux.palette.rows import Shown
 
 _TITLE_WIDTH = 30
+_AIRY_ROWS = 6
 _BUSY_MARKS = "|/-\\"
 
 
@@ -97,8 +98,9 @@ class PageControl(UIControl):
         lines = wrapped(text_lines(page.text), width)
         question: list[StyleAndTextTuples] = []
         if page.question:
-            question = [[("", "")], [("class:question", f"{page.question} [y/N]")]]
-        room = max(1, height - len(question))
+            gap: list[StyleAndTextTuples] = [[("", "")]] if height >= _AIRY_ROWS else []
+            question = [*gap, [("class:question", f"{page.question} [y/N]")]]
+        room = max(0, height - len(question))
         page.top = min(page.top, max(0, len(lines) - room))
         body: list[StyleAndTextTuples] = [[("", line)] for line in lines[page.top : page.top + room]]
         return [*body, *question]
