@@ -51,6 +51,7 @@ class Handler(BaseHTTPRequestHandler):
         elif "drop dead" in call["input"]["text"]:
             os._exit(3)
         elif "hang" in call["input"]["text"]:
+            (HOME / "hanging").touch()
             threading.Event().wait()
         body = json.dumps(verdict).encode()
         self.send_response(status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,17 @@ def test_no_verdict_refuses_in_either_mode(
         assert verdict(proxy, answer) == (403, "dlp", "scanner-unavailable:body")
         assert "no verdict" in answer.json()["hint"]
     assert upstream.connections == 0
+
+
+def test_a_program_that_hangs_holds_up_nothing_else(proxy: Proxy, stand_in: Path) -> None:
+    with proxy.client() as held:
+        held.tunnel(HOST)
+        held.send(f"POST /a HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 4\r\n\r\nhang")
+        wait_until(stand_in.with_name("hanging").exists)
+        assert post(proxy).status == 200
+        held.socket.setblocking(False)
+        with pytest.raises(ssl.SSLWantReadError):
+            held.socket.recv(1)
 
 
 BROKEN = ["fails", "no program", "missing"]
