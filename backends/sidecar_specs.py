@@ -12,6 +12,9 @@ from sidecars.egress.spec import EgressSpec
 from sidecars.git_gate.remotes import check_identity
 from sidecars.git_gate.spec import GitGateSpec
 from sidecars.secrets import SecretStore, SecretUnavailable
+from sidecars.supervise.grants import with_granted_routes
+from sidecars.supervise.spec import RemoteBranches, SuperviseSpec
+from sidecars.supervise.store import ProposalStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +33,14 @@ def check_identities(spec: BottleSpec) -> None:
 
 
 def write_routes(spec: BottleSpec) -> None:
-    """Write the egress policy that the proxy watches. It holds names of credentials, never their values."""
-    write_atomic(spec.files.routes, RouteSet(routes=spec.resolved.bottle.egress.routes).dump())
+    """Write the egress policy that the proxy watches: the manifest's routes, and what was granted this identity.
+
+    It holds names of credentials, never their values.
+    """
+    store = ProposalStore(spec.files.proposals, spec.identity)
+    with store.locked():
+        routes = with_granted_routes(spec.resolved.bottle.egress.routes, store.list())
+        write_atomic(spec.files.routes, RouteSet(routes=routes).dump())
 
 
 def egress(spec: BottleSpec, authority: Authority) -> EgressSpec:
@@ -61,6 +70,21 @@ def git_gate(spec: BottleSpec) -> GitGateSpec | None:
         cache_dir=spec.files.state / "git",
         audit_file=spec.files.audit,
         needles=tuple(_readable(SecretStore(spec.secrets))),
+    )
+
+
+def supervise(spec: BottleSpec, *, can_rebuild: bool = False) -> SuperviseSpec | None:
+    """Return the spec of the server for requests; ``None`` where the bottle has none."""
+    bottle = spec.resolved.bottle
+    if not bottle.supervise:
+        return None
+    return SuperviseSpec(
+        slug=spec.identity,
+        proposals_dir=spec.files.proposals,
+        routes_file=spec.files.routes,
+        audit_file=spec.files.audit,
+        git_remotes=tuple(RemoteBranches(remote.name, remote.branches) for remote in bottle.git),
+        can_rebuild=can_rebuild,
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from sidecars.egress.spec import EgressSpec
     from sidecars.git_gate.spec import GitGateSpec
+    from sidecars.supervise.spec import SuperviseSpec
 
 ENTRY = "sidecars.supervisor:serve"
 """What a zygote's child runs to be a supervisor."""
@@ -43,11 +44,16 @@ class SupervisorSpec:
     bottle: BottleProcess
     egress: EgressSpec
     git_gate: GitGateSpec | None = None
+    supervise: SuperviseSpec | None = None
 
     @property
     def services(self) -> Mapping[str, object]:
         """The sidecars to run, by name, with what each is told."""
-        present: dict[str, object | None] = {"egress": self.egress, "git-gate": self.git_gate}
+        present: dict[str, object | None] = {
+            "egress": self.egress,
+            "git-gate": self.git_gate,
+            "supervise": self.supervise,
+        }
         return {name: spec for name, spec in present.items() if spec is not None}
 
 

@@ -30,6 +30,8 @@ from sidecars import ipc, zygote
 from sidecars.launch import decode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sidecars.launch import BottleProcess, SupervisorSpec
 
 SYNC_FD = 11
@@ -37,7 +39,11 @@ START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
 RESTART_DELAY_S = (0.05, 0.2, 1.0, 5.0)
 STABLE_AFTER_S = 30.0
-SERVICE_MODULES = {"egress": "sidecars.outbound", "git-gate": "sidecars.git_gate.service"}
+SERVICE_MODULES = {
+    "egress": "sidecars.outbound",
+    "git-gate": "sidecars.git_gate.service",
+    "supervise": "sidecars.supervise.service",
+}
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _LOG_TAIL_BYTES = 2000
@@ -289,6 +295,13 @@ def preload() -> None:
     """Import everything that a forked supervisor or sidecar will need."""
     for module in SERVICE_MODULES.values():
         import_module(module).preload()
+
+
+def preload_later() -> Sequence[str]:
+    """Return the modules that a service loads when it is first used, for the zygote to load in a quiet moment."""
+    return [
+        name for module in SERVICE_MODULES.values() for name in getattr(import_module(module), "LATER", ())
+    ]
 
 
 def serve(connection: socket.socket, message: dict[str, object], descriptors: list[int]) -> None:

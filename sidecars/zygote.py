@@ -26,11 +26,14 @@ from typing import TYPE_CHECKING
 from sidecars import ipc
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+    from types import ModuleType
 
 LISTENER_FD = 3
 IDLE_EXIT_S = 900.0
+QUIET_S = 1.0
+"""How long nothing has to be asked for before one more of the modules that can wait is loaded."""
 
 
 def build_id(modules: Sequence[str]) -> str:
@@ -99,9 +102,10 @@ def _command(modules: Sequence[str]) -> list[str]:
 class Zygote:
     """Forks one child for each connection; the child runs what the connection's first message names."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, later: Sequence[str] = ()) -> None:
         self._listener = listener
         self._children = 0
+        self._later = list(later)
 
     def run(self) -> None:
         """Serve until nothing was asked for and no child is left for ``IDLE_EXIT_S``."""
@@ -112,15 +116,23 @@ class Zygote:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(read_end, selectors.EVENT_READ)
             while True:
-                ready = selector.select(IDLE_EXIT_S)
+                ready = selector.select(QUIET_S if self._later else IDLE_EXIT_S)
                 self._reap()
-                if not ready and self._children == 0:
+                if not ready and self._later:
+                    self._load_next()
+                elif not ready and self._children == 0:
                     return
                 for key, _events in ready:
                     if key.fileobj is self._listener:
                         self._fork([read_end, write_end, selector.fileno()])
                     else:
                         _drain(read_end)
+
+    def _load_next(self) -> None:
+        """Load one module; none takes so long that a start in this moment would be felt to wait."""
+        import_module(self._later.pop(0))
+        if not self._later:
+            _keep_for_good()
 
     def _fork(self, own: list[int]) -> None:
         connection, _address = self._listener.accept()
@@ -177,15 +189,31 @@ def _is_same_user(connection: socket.socket) -> bool:
 
 
 def main(modules: Sequence[str]) -> None:
-    """Import ``modules``, each of which has ``preload``, and serve the listener that came as descriptor 3."""
+    """Import ``modules``, each of which has ``preload``, and serve the listener that came as descriptor 3.
+
+    One may also have ``preload_later``, which names what is to be imported once nothing is asked for.
+    """
     listener = socket.socket(fileno=LISTENER_FD)
     listener.set_inheritable(False)
-    for name in modules:
-        import_module(name).preload()
-    # What is alive now stays for good: keep the collector from touching, and so copying, its pages in the children.
+    loaded = [import_module(name) for name in modules]
+    for module in loaded:
+        module.preload()
+    _keep_for_good()
+    Zygote(listener, _later(loaded)).run()
+
+
+def _later(modules: Sequence[ModuleType]) -> list[str]:
+    """Return what ``modules`` name in ``preload_later``, where they have it."""
+    functions: list[Callable[[], Sequence[str]]] = [
+        module.preload_later for module in modules if hasattr(module, "preload_later")
+    ]
+    return [name for function in functions for name in function()]
+
+
+def _keep_for_good() -> None:
+    """Keep the collector from touching, and so copying, in the children the pages of what is alive now."""
     gc.collect()
     gc.freeze()
-    Zygote(listener).run()
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ def _supervisor_spec(plan: BubblewrapPlan, authority: Authority) -> SupervisorSp
         bottle=process,
         egress=sidecar_specs.egress(plan.spec, authority),
         git_gate=sidecar_specs.git_gate(plan.spec),
+        supervise=sidecar_specs.supervise(plan.spec),
     )
 
 

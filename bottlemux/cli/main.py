@@ -29,6 +29,7 @@ COMMANDS = {
     "info": "show an agent with everything it refers to",
     "logs": "show the logs of a bottle's sidecars",
     "audit": "show every allow and block of a bottle",
+    "approvals": "decide about what agents ask for",
     "palette": "open the command palette",
     "doctor": "say what works on this machine and how to mend the rest",
     "cleanup": "remove what no live bottle owns",

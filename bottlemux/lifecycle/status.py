@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, cast
 
+from bottlemux.approvals.finding import awaited, open_proposals
 from bottlemux.errors import BottlemuxError
 from bottlemux.state.liveness import RuntimeStatus, is_alive, read_status
 from bottlemux.state.store import BrokenRecord
@@ -99,7 +100,9 @@ def _row(
     *,
     alive: bool,
 ) -> BottleStatus:
-    state, reason, since = _state(record, status, window, alive=alive)
+    state, reason, since = _waiting(context, record, alive=alive) or _state(
+        record, status, window, alive=alive
+    )
     services = (
         {name: _service_text(item.state, item.restarts) for name, item in status.services.items()}
         if (status and alive)
@@ -115,9 +118,19 @@ def _row(
         cpu_percent=usage.cpu_percent if usage else None,
         memory_bytes=usage.memory_bytes if usage else None,
         blocked=count_blocked(context.paths.bottle(record.identity).audit),
-        open_proposals=0,
+        open_proposals=len(open_proposals(context.paths, record.identity)),
         services=services,
     )
+
+
+def _waiting(context: Context, record: Metadata, *, alive: bool) -> tuple[State, str, str] | None:
+    """Return that the agent stands still until the operator decides, if it does."""
+    proposal = awaited(context.paths, record.identity) if alive else None
+    if proposal is None:
+        return None
+    from bottlemux.approvals.showing import request_text
+
+    return "waiting", f"asks for {request_text(proposal)} ({proposal.id})", proposal.created_at
 
 
 def _service_text(state: str, restarts: int) -> str:

@@ -1,0 +1,106 @@
+"""``bottlemux approvals``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from bottlemux.cli import console
+
+if TYPE_CHECKING:
+    import argparse
+
+    from bottlemux.lifecycle.context import Context
+    from sidecars.supervise.proposal import Proposal
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    listing = actions.add_parser(
+        "list", help="what agents ask for, over all bottles; columns are tab-separated"
+    )
+    listing.add_argument(
+        "--all", action="store_true", help="the decided ones too, with their state as last column"
+    )
+    listing.add_argument("--json", action="store_true", help="one JSON document")
+    listing.set_defaults(run=_list)
+    show = actions.add_parser("show", help="the whole request, and what approving it would change")
+    show.set_defaults(run=_show)
+    approve = actions.add_parser("approve", help="allow it; the agent goes on at once")
+    approve.add_argument("--persist", action="store_true", help="write it into the bottle's manifest too")
+    approve.set_defaults(run=_approve)
+    reject = actions.add_parser("reject", help="refuse it")
+    reject.add_argument("--reason", metavar="R", default="", help="why, for the agent")
+    reject.set_defaults(run=_reject)
+    for action in (show, approve, reject):
+        action.add_argument("id", metavar="ID", help="a proposal, or the unique beginning of its id")
+
+
+def _list(context: Context, options: argparse.Namespace) -> int:
+    from bottlemux.approvals.finding import all_proposals, open_proposals
+
+    _settle(context)
+    proposals = all_proposals(context.paths) if options.all else open_proposals(context.paths)
+    if options.json:
+        console.write_json([_record(proposal) for proposal in proposals])
+        return 0
+    for proposal in proposals:
+        row = _row(proposal)
+        sys.stdout.write("\t".join((*row, proposal.state) if options.all else row) + "\n")
+    return 0
+
+
+def _row(proposal: Proposal) -> tuple[str, ...]:
+    from bottlemux.approvals.showing import summary
+
+    return proposal.id, proposal.slug, proposal.kind, console.age(proposal.created_at), summary(proposal)
+
+
+def _record(proposal: Proposal) -> dict[str, object]:
+    from bottlemux.approvals.showing import summary
+
+    return {**proposal.to_json(), "summary": summary(proposal)}
+
+
+def _show(context: Context, options: argparse.Namespace) -> int:
+    from bottlemux.approvals.finding import find
+    from bottlemux.approvals.showing import details
+
+    _settle(context)
+    for line in details(context.paths, find(context.paths, options.id)):
+        sys.stdout.write(line + "\n")
+    return 0
+
+
+def _approve(context: Context, options: argparse.Namespace) -> int:
+    from bottlemux.approvals.deciding import approve
+    from bottlemux.approvals.showing import request_text
+
+    _settle(context)
+    proposal = approve(context.paths, options.id, persist=options.persist)
+    note = f" ({proposal.note})" if proposal.note else ""
+    sys.stdout.write(f"{proposal.id}: {proposal.slug} may {request_text(proposal)}{note}\n")
+    return 0
+
+
+def _reject(context: Context, options: argparse.Namespace) -> int:
+    from bottlemux.approvals.deciding import reject
+
+    _settle(context)
+    proposal = reject(context.paths, options.id, reason=options.reason)
+    sys.stdout.write(f"{proposal.id}: rejected\n")
+    return 0
+
+
+def _settle(context: Context) -> None:
+    """Finish what was interrupted; what fails there is told and keeps nothing else from happening."""
+    from bottlemux.approvals.deciding import settle
+    from bottlemux.errors import BottlemuxError
+    from bottlemux.text import printable
+
+    try:
+        for proposal in settle(context.paths):
+            sys.stderr.write(f"bottlemux: proposal {proposal.id}, approved earlier, is in force now\n")
+    except BottlemuxError as error:
+        sys.stderr.write(f"bottlemux: warning: {printable(error.message)}\n")

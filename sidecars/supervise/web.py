@@ -1,0 +1,151 @@
+"""The HTTP side: what reaches the protocol at all. Every limit holds before anything is parsed by it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+
+from sidecars.supervise.spec import HOST, PORT
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+    from mcp.server.lowlevel import Server
+    from starlette.types import Message, Receive, Scope, Send
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_CONNECTIONS = 64
+BODY_TIMEOUT_S = 10.0
+MAX_DEPTH = 16
+_PARSE_ERROR = -32700
+_INVALID_REQUEST = -32600
+_HOSTS = [HOST, f"{HOST}:{PORT}"]
+_ORIGINS = [f"http://{HOST}", f"http://{HOST}:{PORT}"]
+# What an agent can make these say fills the log; every decision is in the audit.
+_LOGGERS = ("mcp", "uvicorn", "sse_starlette", "asyncio")
+
+
+async def run(server: Server[Any, Any], listeners: Sequence[socket.socket]) -> None:
+    """Serve the protocol on bound, listening sockets until cancelled."""
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    # Without sessions there is none to forge, to exhaust or to mix up: each request stands alone.
+    manager = StreamableHTTPSessionManager(
+        server,
+        stateless=True,
+        security_settings=TransportSecuritySettings(allowed_hosts=_HOSTS, allowed_origins=_ORIGINS),
+        max_request_body_size=MAX_BODY_BYTES,
+    )
+    config = uvicorn.Config(
+        Guard(manager), interface="asgi3", http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
+        limit_concurrency=MAX_CONNECTIONS, server_header=False, date_header=False, proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    async with manager.run():
+        await uvicorn.Server(config).serve(sockets=list(listeners))
+
+
+class Guard:
+    """Refuses what is no request to this server: another path or method, a session, a body that is no message."""
+
+    def __init__(self, manager: StreamableHTTPSessionManager) -> None:
+        self._manager = manager
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        if refusal := _refuse_head(scope):
+            await _answer(send, *refusal)
+            return
+        body, problem = await _read_body(receive)
+        problem = problem or _refuse_body(body)
+        if problem:
+            await _answer(send, *problem)
+            return
+        await self._manager.handle_request(scope, _again(body, receive), send)
+
+
+type _Problem = tuple[int, int, str]
+
+
+def _refuse_head(scope: Scope) -> _Problem | None:
+    headers = scope["headers"]
+    if [value for name, value in headers if name == b"host"] not in [[host.encode()] for host in _HOSTS]:
+        return 421, _INVALID_REQUEST, "this is not the server that the request is meant for"
+    origins = {origin.encode() for origin in _ORIGINS}
+    if any(value not in origins for name, value in headers if name == b"origin"):
+        return 403, _INVALID_REQUEST, "this origin is not allowed"
+    if scope["path"] != "/":
+        return 404, _INVALID_REQUEST, "there is only /"
+    if any(name == b"mcp-session-id" for name, _ in headers):
+        return 404, _INVALID_REQUEST, "there is no such session"
+    if scope["method"] != "POST":
+        return 405, _INVALID_REQUEST, "use POST"
+    return None
+
+
+async def _read_body(receive: Receive) -> tuple[bytes, _Problem | None]:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return b"", (400, _INVALID_REQUEST, "the request is not complete")
+                body += message.get("body", b"")
+                if len(body) > MAX_BODY_BYTES:
+                    return b"", (413, _INVALID_REQUEST, f"a message has at most {MAX_BODY_BYTES} bytes")
+                if not message.get("more_body", False):
+                    return bytes(body), None
+    except TimeoutError:
+        return b"", (408, _INVALID_REQUEST, "the request took too long")
+
+
+def _refuse_body(body: bytes) -> _Problem | None:
+    try:
+        value: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return 400, _PARSE_ERROR, "this is not JSON"
+    if not isinstance(value, dict):
+        return 400, _INVALID_REQUEST, "a message is one JSON object"
+    if _is_deeper(value, MAX_DEPTH):  # pyright: ignore[reportUnknownArgumentType]
+        return 400, _INVALID_REQUEST, "the message is nested too deeply"
+    return None
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    if isinstance(value, dict):
+        return levels == 0 or any(_is_deeper(item, levels - 1) for item in value.values())  # pyright: ignore
+    if isinstance(value, list):
+        return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)  # pyright: ignore
+    return False
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return a ``receive`` that has the body which was read already, and then whatever comes."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay
+
+
+async def _answer(send: Send, status: int, code: int, text: str) -> None:
+    error = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": text}}
+    data = json.dumps(error).encode() + b"\n"
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers.append((b"allow", b"POST"))
+    headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": data})
