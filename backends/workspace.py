@@ -78,6 +78,17 @@ def _has_repository(directory: Path) -> bool:
     return repository.is_dir() and not repository.is_symlink() and any(repository.iterdir())
 
 
+def mount_warnings(directory: Path) -> list[str]:
+    """Return why git would not work in a bottle that has just ``directory`` of its repository."""
+    hint = "git will not work in the bottle; --workspace clone gives it a repository of its own"
+    if (directory / ".git").is_file():
+        return [f"{directory} is a linked worktree, whose repository is elsewhere: {hint}"]
+    above = next((parent for parent in directory.parents if (parent / ".git").exists()), None)
+    if above is not None and not is_repository(directory):
+        return [f"{directory} is a part of the repository {above}: {hint}"]
+    return []
+
+
 def _refuse_link(directory: Path, name: str) -> None:
     path = directory
     for part in name.split("/"):

@@ -13,7 +13,7 @@ from backends.bubblewrap.sandbox import Mount, Sandbox
 from backends.contract import BottlePlan
 from backends.environment import bottle_environ
 from backends.programs import HOME
-from backends.workspace import Protection, plan_protection
+from backends.workspace import Protection, mount_warnings, plan_protection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,6 +138,8 @@ def _warnings(spec: BottleSpec, wanted: limits.Wanted, groups: limits.Groups) ->
     asked = limits.Wanted(wanted.cpus, wanted.memory, None)
     if missing := groups.missing(asked):
         found.append(f"this user cannot limit {' and '.join(missing)} here: see bottlemux doctor")
+    if spec.workspace == "mount":
+        found += mount_warnings(spec.directory)
     for route in spec.resolved.bottle.egress.routes:
         if route.token_ref and route.token_ref.name not in spec.secrets:
             found.append(f"{route.token_ref.name} is not set: requests to {route.host} will be refused")
