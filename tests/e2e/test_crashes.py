@@ -60,6 +60,8 @@ def test_killed_supervisor(shell: World) -> None:
 
     shell.run("resume", slug, "--detach")
     assert_mended(shell, slug)
+    shell.run("stop", slug)
+    assert list(shell.project.iterdir()) == []
 
 
 def test_killed_supervisor_leaves_what_cleanup_removes(shell: World) -> None:
@@ -196,11 +198,18 @@ def test_nothing_is_left_after_stop(shell: World) -> None:
     assert "nothing to clean up" in shell.run("cleanup", "--yes")
 
 
-def test_all_output_of_exec_arrives(shell: World) -> None:
-    (shell.project / "much").write_bytes(b"x" * 1_000_000)
+def test_output_waits_for_a_slow_reader(shell: World) -> None:
+    """What fits into the pipes between lets the program end before anybody reads."""
+    (shell.project / "much").write_bytes(b"x" * 200_000)
     slug = shell.start("shell")
-    for _ in range(3):
-        assert len(shell.run("exec", slug, "--", "cat", "much")) == 1_000_000
+    with subprocess.Popen(
+        shell.argv("exec", slug, "--", "sh", "-c", "cat much; touch done"), cwd=shell.project, env=shell.environ,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    ) as command:  # fmt: skip
+        until((shell.project / "done").exists, "the end of the program")
+        time.sleep(0.2)  # for the code of its end to arrive before its output is taken
+        assert command.stdout is not None
+        assert len(command.stdout.read()) == 200_000
 
 
 def test_locale_c_and_base_index_1(shell: World) -> None:
