@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bottlemux.lifecycle.checks import Check
     from bottlemux.lifecycle.context import Context
 
+_DETAIL_WIDTH = 60
 _MARKS = {"ok": "ok", "warning": "warn", "error": "FAIL"}
 _COLOURS = {"ok": "32", "warning": "33", "error": "31"}
 
@@ -21,11 +22,18 @@ _COLOURS = {"ok": "32", "warning": "33", "error": "31"}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to ``parser``."""
     parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument(
+        "--battery",
+        metavar="SLUG",
+        help="attack this running bottle from inside, harmlessly, and say what held",
+    )
     parser.set_defaults(run=run)
 
 
 def run(context: Context, options: argparse.Namespace) -> int:
     """Check this machine; the exit code is 3 when something that is needed does not work."""
+    if options.battery:
+        return _attack(context, options)
     from bottlemux.lifecycle.checks import run_checks, worst
 
     checks = run_checks(context)
@@ -36,6 +44,24 @@ def run(context: Context, options: argparse.Namespace) -> int:
         for check in checks:
             sys.stdout.write(_line(check, coloured=coloured) + "\n")
     return 3 if worst(checks) == "error" else 0
+
+
+def _attack(context: Context, options: argparse.Namespace) -> int:
+    """Print what became of each attack; the exit code is 1 when one of them worked."""
+    from dataclasses import asdict
+
+    from backends.attack import attack
+    from bottlemux.lifecycle.running import find_bottle
+
+    record = context.store.load(context.store.resolve_prefix(options.battery))
+    verdicts = attack(find_bottle(context, record))
+    if options.json:
+        console.write_json([asdict(verdict) for verdict in verdicts])
+    else:
+        rows = [(one.outcome, one.id, one.attempt, one.detail[:_DETAIL_WIDTH]) for one in verdicts]
+        for line in console.table(rows, ("outcome", "case", "attempt", "detail")):
+            sys.stdout.write(line + "\n")
+    return 1 if any(verdict.outcome == "broken" for verdict in verdicts) else 0
 
 
 def _line(check: Check, *, coloured: bool) -> str:

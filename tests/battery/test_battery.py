@@ -1,0 +1,81 @@
+"""Every attack of the battery, from inside a bottle of every backend, with things of the host to reach for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backends.attack import Verdict, attack
+from backends.battery.__main__ import TABLES
+from bottlemux.errors import BottlemuxError
+
+if TYPE_CHECKING:
+    from tests.backends.world import World
+
+    from .conftest import Outside
+
+CASES = [case for table in TABLES for case in table.cases]
+HARMLESS = [case.id for case in CASES if not case.rough]
+MEMORY = 256 << 20
+
+
+@pytest.fixture(scope="module")
+def verdicts(attacked: World, outside: Outside) -> dict[str, Verdict]:
+    with attacked.launch(directory=attacked.project(repository=True)) as bottle:
+        return {one.id: one for one in attack(bottle, targets=outside.targets)}
+
+
+def test_the_harmless_cases_all_ran(verdicts: dict[str, Verdict]) -> None:
+    assert list(verdicts) == HARMLESS
+
+
+@pytest.mark.parametrize("case", HARMLESS)
+def test_case(verdicts: dict[str, Verdict], case: str) -> None:
+    assert (verdicts[case].outcome, verdicts[case].detail) == ("held", verdicts[case].detail)
+
+
+def test_ids_are_unique() -> None:
+    assert len({case.id for case in CASES}) == len(CASES)
+
+
+def test_what_is_no_verdict_is_an_error(attacked: World) -> None:
+    with attacked.launch(workspace="copy") as bottle:
+        bottle.exec(
+            "mkdir -p ~/.local/bin; printf '#!/bin/sh\\necho pwned' > ~/.local/bin/python3; chmod +x ~/.local/bin/python3"
+        )
+        with pytest.raises(BottlemuxError, match="verdict"):
+            attack(bottle)
+
+
+@pytest.fixture(scope="module")
+def flooded(attacked: World, outside: Outside) -> dict[str, Verdict]:
+    attacked.write_bottle(
+        "small", f"resources: {{pids: 64, memory: 256m}}\nenv: {{BATTERY_BYTES: '{2 * MEMORY}'}}"
+    )
+    attacked.write_agent("small", "bottle: small\nprogram: [bash, -l]")
+    with attacked.launch() as neighbour, attacked.launch(agent="small") as bottle:
+        rough = [case.id for case in CASES if case.rough]
+        found = {one.id: one for one in attack(bottle, only=rough, targets=outside.targets)}
+        assert bottle.exec("echo alive").stdout == "alive\n"
+        assert neighbour.exec("curl -s -o /dev/null -w %{http_code} http://x.example/").stdout == "403"
+    return found
+
+
+class TestFloods:
+    """Rough cases, in a small bottle; another one beside it must not notice."""
+
+    @pytest.mark.parametrize("case", [case.id for case in CASES if case.rough])
+    def test_is_bounded(self, flooded: dict[str, Verdict], attacked: World, case: str) -> None:
+        if "memory" in case:
+            plan = attacked.plan(agent="small")
+            if any("memory" in warning for warning in plan.warnings):
+                pytest.skip("this user cannot limit memory here")
+        assert (flooded[case].outcome, flooded[case].detail) == ("held", flooded[case].detail)
+
+    def test_the_proxy_goes_on_serving_under_a_flood_of_connections(self, attacked: World) -> None:
+        with attacked.launch() as bottle, attacked.launch(directory=attacked.project("-2")) as other:
+            attack(bottle, only=["resources.connections"])
+            for one in (bottle, other):
+                code = one.exec("curl -s -m 20 -o /dev/null -w %{http_code} http://x.example/").stdout
+                assert code == "403"
