@@ -203,3 +203,32 @@ def test_a_whole_life(screen: Callable[..., Screen], context: Context, socket_na
         assert context.store.identities() == []
     finally:
         subprocess.run([*OWN, "stop", "--all"], env=dict(context.environ), capture_output=True, timeout=60)
+
+
+def test_in_a_popup_it_opens_no_other(
+    screen: Callable[..., Screen], context: Context, socket_name: str
+) -> None:
+    one = screen()
+    one.run([*OWN, "attach"], cwd=context.cwd)
+    one.shows("[bottlemux")
+    popup = ["tmux", "-u", "-L", socket_name, "display-popup", "-E", "-d", str(context.cwd)]
+    with subprocess.Popen([*popup, *context.own_argv("palette")], env=dict(context.environ)) as client:
+        one.shows("start demo")
+        one.keys("Escape")
+        one.hides("start demo")
+        assert client.wait(10) == 0
+    one.shows("[bottlemux")
+
+
+def test_inside_another_tmux_it_stays_in_its_pane_and_says_what_is_wrong(
+    screen: Callable[..., Screen], context: Context, tmp_path: Path
+) -> None:
+    one = screen()
+    one.run(PALETTE, cwd=context.cwd, TMUX=f"{tmp_path}/other,1,0", TMUX_PANE="%0")
+    one.shows("start demo")
+    one.type("attach")
+    one.keys("Enter")
+    text = one.shows("attach: failed")
+    assert "inside another tmux" in text
+    one.keys("C-c")
+    assert one.dead() == "0"
