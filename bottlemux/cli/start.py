@@ -47,7 +47,7 @@ def run(context: Context, options: argparse.Namespace) -> int:
         cwd=options.cwd,
         workspace=options.workspace,
         layout=options.layout,
-        prompt=sys.stdin.read() if options.prompt == "-" else options.prompt,
+        prompt=_read_prompt() if options.prompt == "-" else options.prompt,
         arguments=tuple(options.arguments),
     )
     planned = plan_start(context, request)
@@ -65,6 +65,11 @@ def run(context: Context, options: argparse.Namespace) -> int:
     if options.detach or not console.is_interactive():
         return 0
     return console.become(context.workspace.attach_argv(slug))
+
+
+def _read_prompt() -> str:
+    """Return standard input as it is, line ends included; what is no UTF-8 is refused later, with the rest."""
+    return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
 
 
 def _warm_up(context: Context) -> None:

@@ -54,6 +54,9 @@ def plan_start(context: Context, request: StartRequest) -> Planned:
     directory = (request.cwd or context.cwd).absolute()
     if not directory.is_dir():
         raise UsageError(f"--cwd {str(directory)!r} is not a directory")
+    _check_text("the prompt", request.prompt)
+    for argument in request.arguments:
+        _check_text("an argument after --", argument)
     resolved = resolve(context.paths, request.agent, directory)
     backend = _choose_backend(context, request.backend, resolved)
     spec = BottleSpec(
@@ -94,6 +97,12 @@ def plan_resume(context: Context, record: Metadata, backend_name: str | None = N
         pipelock_binary=pipelock_binary(context),
     )
     return Planned(backend, backend.prepare(spec), record.layout)
+
+
+def _check_text(what: str, text: str) -> None:
+    """Raise for what cannot reach a program as it was given: NUL, or bytes that are no UTF-8."""
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise UsageError(f"{what} is not text", hint="give it in UTF-8, without NUL characters")
 
 
 def with_identity(planned: Planned, identity: str) -> Planned:
