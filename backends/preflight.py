@@ -27,7 +27,8 @@ def _rows(plan: BottlePlan) -> Iterator[tuple[str, str]]:
     spec = plan.spec
     agent, bottle = spec.resolved.agent, spec.resolved.bottle
     origin = " (defined by this project)" if agent.from_project else ""
-    yield "agent", f"{agent.name}{origin} in bottle {bottle.name}, as {spec.identity}"
+    known_as = f", as {spec.identity}" if spec.resumed else ""  # a new one's identity is claimed only later
+    yield "agent", f"{agent.name}{origin} in bottle {bottle.name}{known_as}"
     yield "backend", plan.backend_name
     yield "program", " ".join([*agent.program, *agent.args, *spec.arguments])
     yield "workspace", f"{spec.workspace} of {spec.directory}"
