@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -75,6 +76,23 @@ def test_program_killed_while_continuing_is_not_started_afresh(stand_in: World) 
     stand_in.run("resume", slug, "--detach")
     until(lambda: stand_in.is_dead(slug), "the end of the program")
     assert runs(stand_in, 2)[1:] == [CONTINUED]
+
+
+@pytest.mark.parametrize("prompt", [b"a\xffb", b"a\0b"], ids=["no UTF-8", "NUL"])
+def test_prompt_that_is_no_text_is_refused(stand_in: World, prompt: bytes) -> None:
+    done = subprocess.run(
+        stand_in.argv("start", "coder", "--yes", "--prompt", "-"), input=prompt, capture_output=True,
+        cwd=stand_in.project, env=stand_in.environ,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"bottlemux: error: the prompt is not text\n")
+    assert not (stand_in.state / "bottles").exists()
+
+
+def test_prompt_from_standard_input_keeps_its_line_ends(stand_in: World) -> None:
+    stand_in.start("coder", "--prompt", "-", stdin="one\r\ntwo\n")
+    until((stand_in.project / "runs").exists, "the program's run")
+    until(lambda: b"[one\r\ntwo\n]" in (stand_in.project / "runs").read_bytes(), "the prompt as it was")
 
 
 def test_operators_permission_options_replace_ours(stand_in: World) -> None:
