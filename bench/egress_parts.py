@@ -1,4 +1,4 @@
-"""What the benchmarks of egress share: an upstream, egress, plain mitmproxy, each a process of its own, and a client."""
+"""What the benchmarks of egress share: an upstream, egress, plain mitmproxy (a process each), and a client."""
 
 from __future__ import annotations
 
