@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from backends.environment import GIT_GATE_URL
+from backends.environment import GIT_GATE_URL, SUPERVISE_URL
 from backends.programs import GUEST, PROMPT_ARGUMENT_LIMIT, preset_of, prompt_for, start_script
 from bottlemux.errors import BottlemuxError
 from bottlemux.process import run
@@ -22,9 +23,18 @@ the environment are placeholders: the proxy puts in the real ones. Work in /work
 """
 
 
+_SUPERVISE = """\
+When the task needs more than the bottle allows, ask the operator through the MCP server `supervise`: egress-block after
+a refused request, with the refusal's own host, port, method and path; git-block after a refused push. Ask for the least
+that is enough and say why; wait with wait_s or wait-for-decision, then try again. Do not ask again for what was rejected.
+"""
+
+
 def instructions(spec: BottleSpec) -> str:
     """Return the standing instructions: where the agent is, then what its manifest says."""
-    return "\n".join(part for part in (_INTRODUCTION, spec.resolved.agent.instructions.strip()) if part)
+    asking = _SUPERVISE if spec.resolved.bottle.supervise else ""
+    own = spec.resolved.agent.instructions.strip()
+    return "\n".join(part for part in (_INTRODUCTION, asking, own) if part)
 
 
 def prompt_files(spec: BottleSpec) -> dict[str, str]:
@@ -47,6 +57,16 @@ def prompt_files(spec: BottleSpec) -> dict[str, str]:
 def home_files(spec: BottleSpec) -> dict[str, str]:
     """Return the files of a new home directory."""
     return dict(preset_of(spec.resolved.agent.program).home)
+
+
+def supervise_files(spec: BottleSpec) -> dict[str, str]:
+    """Return the files of a new home directory that name the server for requests, in place of those without it."""
+    preset = preset_of(spec.resolved.agent.program)
+    if not spec.resolved.bottle.supervise or not preset.mcp:
+        return {}
+    servers = {"supervise": {"type": "http", "url": SUPERVISE_URL}}
+    settings = {**json.loads(preset.home[preset.mcp]), "mcpServers": servers}
+    return {preset.mcp: json.dumps(settings, indent=2) + "\n"}
 
 
 def skill_directories(spec: BottleSpec) -> dict[str, Path]:

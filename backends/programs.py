@@ -34,7 +34,8 @@ class Preset:
     ``environ`` is added to the bottle's environment, ``home`` are files put into a new home directory, ``unattended``
     are arguments that let it work without asking (left out when the operator gave one of ``permission_options``),
     ``resume`` those that continue its last conversation. There is one when a file that ``conversation`` (a shell
-    pattern below the home directory) matches has ``conversation_mark`` in it. ``before_prompt`` keeps a prompt that
+    pattern below the home directory) matches has ``conversation_mark`` in it. ``mcp`` is the one of ``home`` whose key
+    ``mcpServers`` names MCP servers. ``before_prompt`` keeps a prompt that
     begins with a dash from being taken for an option.
     """
 
@@ -50,6 +51,7 @@ class Preset:
     before_prompt: tuple[str, ...] = ()
     instructions: tuple[str, ...] = ()
     skills: str = ""
+    mcp: str = ""
 
 
 # Each entry answers one question of a first start. An API key in the environment is named by its last 20 characters;
@@ -89,6 +91,7 @@ _PRESETS = {
         before_prompt=("--",),
         instructions=("--append-system-prompt",),
         skills=".claude/skills",
+        mcp=".claude.json",
     ),
 }
 

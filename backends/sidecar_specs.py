@@ -70,6 +70,7 @@ def git_gate(spec: BottleSpec) -> GitGateSpec | None:
         cache_dir=spec.files.state / "git",
         audit_file=spec.files.audit,
         needles=tuple(_readable(SecretStore(spec.secrets))),
+        proposals_dir=spec.files.proposals,
     )
 
 

@@ -114,7 +114,9 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
         places.provision_git(plan)
 
     def _provision_supervise(self, plan: BubblewrapPlan) -> None:
-        """The environment names the address; nothing else has to be placed."""
+        from backends.bubblewrap import places
+
+        places.provision_supervise(plan)
 
     def find(self, identity: str) -> Bottle:
         """Return a handle on a running bottle."""

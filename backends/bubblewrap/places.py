@@ -89,10 +89,21 @@ def provision_prompt(plan: BubblewrapPlan) -> None:
     )
     (plan.spec.files.guest / "start").chmod(0o755)
     make_program_places(plan)
-    if not plan.spec.resumed:
-        for name, text in guest.home_files(plan.spec).items():
-            make_private_dir((plan.spec.files.home / name).parent)
-            write_atomic(plan.spec.files.home / name, text, durable=False)
+    _write_home(plan, guest.home_files(plan.spec))
+
+
+def _write_home(plan: BubblewrapPlan, files: Mapping[str, str]) -> None:
+    """Write ``files`` into a new home directory; one that an agent had is its own."""
+    if plan.spec.resumed:
+        return
+    for name, text in files.items():
+        make_private_dir((plan.spec.files.home / name).parent)
+        write_atomic(plan.spec.files.home / name, text, durable=False)
+
+
+def provision_supervise(plan: BubblewrapPlan) -> None:
+    """Tell the program where it can ask for more; the environment names the address to every other one."""
+    _write_home(plan, guest.supervise_files(plan.spec))
 
 
 def provision_git(plan: BubblewrapPlan) -> None:

@@ -12,6 +12,8 @@ from sidecars.git_gate.explain import upstream_failure
 from sidecars.git_gate.gitcmd import Git, base_settings
 from sidecars.git_gate.refusal import Refused
 from sidecars.git_gate.sshcmd import known_hosts_line, ssh_environment
+from sidecars.supervise.grants import with_granted_branches
+from sidecars.supervise.store import ProposalStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,9 +36,17 @@ class Mirror:
         self.remote = remote
         self.lock = asyncio.Lock()
         self._limits = spec.limits
+        self._proposals = ProposalStore(spec.proposals_dir, spec.slug) if spec.proposals_dir else None
         self._known_hosts = spec.cache_dir / f"{remote.name}.known_hosts"
         self.git = Git(spec.cache_dir / f"{remote.name}.git", base_settings(hooks, spec.limits))
         self._refreshed_since = 0.0
+
+    @property
+    def in_force(self) -> GitRemote:
+        """The remote with the branches that the operator has granted since: read anew, for a push at a time."""
+        if self._proposals is None:
+            return self.remote
+        return with_granted_branches(self.remote, self._proposals.list())
 
     @property
     def to_upstream(self) -> Git:

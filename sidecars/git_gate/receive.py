@@ -68,8 +68,9 @@ class PushJudge:
         await conversation.say(refusal.lines())
 
     async def _decide(self, question: Question, updates: tuple[RefUpdate, ...]) -> list[str]:
+        remote = self._mirror.in_force
         for update in updates:
-            check_update(update, self._mirror.remote)
+            check_update(update, remote)
         quarantined = self._object_directories(question.quarantine)
         git = self._mirror.git.with_extra(**quarantined)
         refs = await self._mirror.refs()

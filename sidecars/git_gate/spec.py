@@ -37,7 +37,8 @@ class Limits:
 class GitGateSpec:
     """A bottle's gate: its remotes, a private directory for mirrors (made 0700) and its audit file.
 
-    ``needles`` are secret values that must not leave in a push; they stay in memory.
+    ``needles`` are secret values that must not leave in a push; they stay in memory. ``proposals_dir`` is where the
+    branches are found that the operator granted besides.
     """
 
     slug: str
@@ -46,6 +47,7 @@ class GitGateSpec:
     audit_file: Path
     needles: tuple[str, ...] = field(default=(), repr=False)
     limits: Limits = Limits()
+    proposals_dir: Path | None = None
 
     def __post_init__(self) -> None:
         check_unique_names(self.remotes)
