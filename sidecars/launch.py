@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import pickle
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from sidecars.egress.spec import EgressSpec
     from sidecars.git_gate.spec import GitGateSpec
@@ -35,13 +36,16 @@ class BottleProcess:
 
 @dataclass(frozen=True)
 class SupervisorSpec:
-    """All a supervisor needs. It travels over a private socket and is never written down: it holds secrets."""
+    """All a supervisor needs. It travels over a private socket and is never written down: it holds secrets.
+
+    ``bottle`` is ``None`` where the bottle is no process of the supervisor's machine, but a container beside it.
+    """
 
     slug: str
     backend: str
     status_file: Path
     log_dir: Path
-    bottle: BottleProcess
+    bottle: BottleProcess | None
     egress: EgressSpec
     git_gate: GitGateSpec | None = None
     supervise: SuperviseSpec | None = None
@@ -57,9 +61,22 @@ class SupervisorSpec:
         return {name: spec for name, spec in present.items() if spec is not None}
 
 
+def _path(text: str) -> Path:
+    return Path(text)
+
+
+class _Pickler(pickle.Pickler):
+    """Names paths by their text: an image may have another Python, which keeps its own classes elsewhere."""
+
+    def reducer_override(self, obj: object) -> Any:
+        return (_path, (str(obj),)) if isinstance(obj, Path) else NotImplemented
+
+
 def encode(spec: SupervisorSpec) -> str:
     """Return ``spec`` as text, secrets included: for a private socket or pipe only."""
-    return base64.b64encode(pickle.dumps(spec)).decode()
+    buffer = io.BytesIO()
+    _Pickler(buffer, protocol=5).dump(spec)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def decode(text: str) -> SupervisorSpec:

@@ -30,7 +30,7 @@ from sidecars import ipc, zygote
 from sidecars.launch import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sidecars.launch import BottleProcess, SupervisorSpec
 
@@ -73,17 +73,23 @@ class _Service:
 
 @dataclass
 class Supervisor:
-    """Runs until the bottle ends or SIGTERM asks for its end."""
+    """Runs until the bottle ends or SIGTERM asks for its end.
+
+    ``listeners`` are given where the bottle is a container; a bottle that is a process opens them itself. ``known``
+    replaces what the report says of process ids, where those of this process's namespace mean nothing to its readers.
+    """
 
     spec: SupervisorSpec
     descriptors: list[int]
     lock: int
+    listeners: dict[str, socket.socket] = field(default_factory=dict[str, socket.socket])
+    known: dict[str, object] = field(default_factory=dict[str, object])
     services: dict[str, _Service] = field(default_factory=dict[str, _Service])
     bottle_pid: int = 0
     stopping: bool = False
 
-    def run(self, launcher: socket.socket) -> None:
-        """Launch, tell ``launcher`` how that went, then keep everything running."""
+    def run(self, tell: Callable[[dict[str, object]], object]) -> None:
+        """Launch, ``tell`` the launcher how that went, then keep everything running."""
         self._wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, zygote.ignore)
@@ -91,13 +97,13 @@ class Supervisor:
         self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         try:
             self._launch()
+            self.report()
         except (LaunchError, OSError) as error:
             self._end()
-            ipc.send(launcher, {"error": str(error)})
+            tell({"error": str(error)})
             return
-        ipc.send(launcher, {"ready": True})
-        launcher.close()
         try:
+            tell({"ready": True})
             self._watch()
         finally:
             self._end()
@@ -109,8 +115,18 @@ class Supervisor:
 
     def _launch(self) -> None:
         self._sync, theirs = socket.socketpair()
-        with theirs:
-            self.bottle_pid = self._start_bottle(theirs)
+        if self.spec.bottle is None:
+            theirs.close()
+            self._adopt(self.listeners)
+        else:
+            with theirs:
+                self.bottle_pid = self._start_bottle(self.spec.bottle, theirs)
+            self._adopt(self._receive_listeners())
+        ready = {name: self._start_service(service) for name, service in self.services.items()}
+        for name, pipe in ready.items():
+            self._await_service(name, pipe)
+
+    def _receive_listeners(self) -> dict[str, socket.socket]:
         self._sync.settimeout(START_TIMEOUT_S)
         try:
             message, descriptors = ipc.receive(self._sync)
@@ -118,22 +134,16 @@ class Supervisor:
             raise LaunchError(f"the bottle did not start: {self._bottle_log() or error}") from error
         if message is None:
             raise LaunchError(f"the bottle did not start: {self._bottle_log()}")
-        self._adopt_listeners(message, descriptors)
-        ready = {name: self._start_service(service) for name, service in self.services.items()}
-        for name, pipe in ready.items():
-            self._await_service(name, pipe)
-        self._report()
+        names = cast("list[str]", message.get("listeners"))
+        return {name: socket.socket(fileno=number) for name, number in zip(names, descriptors, strict=True)}
 
-    def _adopt_listeners(self, message: dict[str, object], descriptors: list[int]) -> None:
-        names = message.get("listeners")
-        listeners = dict(zip(cast("list[str]", names), descriptors, strict=True))
+    def _adopt(self, listeners: dict[str, socket.socket]) -> None:
         for name, spec in self.spec.services.items():
-            self.services[name] = _Service(name, spec, socket.socket(fileno=listeners.pop(name)))
+            self.services[name] = _Service(name, spec, listeners.pop(name))
         for unused in listeners.values():
-            os.close(unused)
+            unused.close()
 
-    def _start_bottle(self, sync: socket.socket) -> int:
-        bottle = self.spec.bottle
+    def _start_bottle(self, bottle: BottleProcess, sync: socket.socket) -> int:
         pid = os.fork()
         if pid == 0:
             try:
@@ -217,7 +227,7 @@ class Supervisor:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wakeup, 4096)
                 if self._reap() or self._restart_due():
-                    self._report()
+                    self.report()
 
     def _next_due(self) -> float | None:
         due = [service.due for service in self.services.values() if service.due is not None]
@@ -250,7 +260,8 @@ class Supervisor:
             os.close(self._start_service(service))
         return bool(due)
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Write what runs to the status file."""
         report = {
             "supervisor_pid": os.getpid(),
             "supervisor_start": _start_time(os.getpid()),
@@ -258,6 +269,7 @@ class Supervisor:
             "backend": self.spec.backend,
             "init_pid": self.bottle_pid,
             "services": {name: service.state() for name, service in self.services.items()},
+            **self.known,
         }
         _write_json(self.spec.status_file, report)
 
@@ -270,7 +282,7 @@ class Supervisor:
         for service in self.services.values():
             _kill(service.pid, signal.SIGKILL)
             service.listener.close()
-        for group in self.spec.bottle.cgroups:
+        for group in self.spec.bottle.cgroups if self.spec.bottle else ():
             with contextlib.suppress(OSError):
                 Path(group).rmdir()
         for name in (self.spec.status_file, self.spec.status_file.with_name("control.sock")):
@@ -310,7 +322,12 @@ def serve(connection: socket.socket, message: dict[str, object], descriptors: li
     lock, *rest = descriptors
     _set_process_name("bm-supervisor")
     _redirect_output(spec.log_dir / "supervisor.log")
-    Supervisor(spec, rest, lock).run(connection)
+    Supervisor(spec, rest, lock).run(lambda message: _tell(connection, message))
+
+
+def _tell(launcher: socket.socket, message: dict[str, object]) -> None:
+    with launcher:
+        ipc.send(launcher, message)
 
 
 def _dup_above(descriptor: int) -> int:
