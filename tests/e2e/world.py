@@ -170,6 +170,7 @@ class World:
             self.try_run("stop", "--all")
             self.tmux("kill-server")
         kill(process.pid for process in self.own_processes())
+        Path(f"/tmp/tmux-{os.getuid()}", self.socket).unlink(missing_ok=True)
         shutil.rmtree(self.state, ignore_errors=True)
 
 
