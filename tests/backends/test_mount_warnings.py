@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 
 def test_a_whole_repository_needs_no_warning(tmp_path: Path) -> None:
-    git("init", "-q", cwd=tmp_path)
+    git(tmp_path, "init", "-q")
     assert mount_warnings(tmp_path) == []
 
 
 def test_a_linked_worktree_is_named(tmp_path: Path) -> None:
     main, linked = tmp_path / "main", tmp_path / "linked"
     main.mkdir()
-    git("init", "-q", cwd=main)
-    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x", cwd=main)
-    git("worktree", "add", "-q", str(linked), cwd=main)
+    git(main, "init", "-q")
+    git(main, "commit", "-q", "--allow-empty", "-m", "x")
+    git(main, "worktree", "add", "-q", str(linked))
     (warning,) = mount_warnings(linked)
     assert "linked worktree" in warning
     assert "--workspace clone" in warning
 
 
 def test_a_part_of_a_repository_is_named(tmp_path: Path) -> None:
-    git("init", "-q", cwd=tmp_path)
+    git(tmp_path, "init", "-q")
     part = tmp_path / "part"
     part.mkdir()
     (warning,) = mount_warnings(part)
