@@ -210,3 +210,11 @@ def test_no_body_or_header_makes_it_raise(body: bytes, kind: str, encoding: str)
 )
 def test_no_head_makes_it_raise(method: str, url: str, headers: list[tuple[str, str]]) -> None:
     SCANNER.scan_head(method, "https://a.test/" + url, headers)
+
+
+def test_a_picture_with_the_letters_of_a_key_in_its_encoding_passes() -> None:
+    picture = Maker(9).base64(400)
+    body = json.dumps({"type": "image", "data": f"{picture}ABSK{picture}"}).encode()
+    assert SCANNER.scan_body(body, "application/json", "") is None
+    key = json.dumps({"data": f"ABSK{picture[:130]}"}).encode()
+    assert SCANNER.scan_body(key, "application/json", "") == Finding("aws-bedrock-api-key", "body")
