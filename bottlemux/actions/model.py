@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 type Kind = Literal["agent", "bottle", "workspace"]
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """What an action is about, with the facts that decide whether it applies.
 
     ``name`` is an agent or a slug, empty for the workspace. ``alive`` and ``window`` (whether the bottle runs,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bottlemux.errors import BottlemuxError
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from bottlemux.palette.background import Background
 
 
-@dataclass(frozen=True)
-class BackendFacts:
+class BackendFacts(NamedTuple):
     """Whether a backend works here, why not, and the workspaces it can make."""
 
     available: bool

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bottlemux.errors import BottlemuxError
 
@@ -22,8 +21,7 @@ _MAX_RUNNING = 3
 _MAX_KEPT = 200
 
 
-@dataclass(frozen=True)
-class Preview:
+class Preview(NamedTuple):
     """``head`` is text, shown from its beginning; ``tail`` is the end of a screen, shown in the room below it."""
 
     head: str = ""

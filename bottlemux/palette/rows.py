@@ -1,9 +1,11 @@
-"""The rows of the palette's lists, made from what is known at the moment."""
+"""The rows of the palette's lists, made from what is known at the moment.
+
+They are named tuples: hundreds are made at a time, and their classes cost nothing at start-up.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from bottlemux.actions.catalogue import actions_of, find_action
 from bottlemux.actions.model import Subject
@@ -25,8 +27,7 @@ WORKSPACES = {
 _MARK_BY_STATE = {"working": "good", "waiting": "warn", "broken": "bad"}
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One line of a list: an agent, bottle (by its slug), action or option, by ``name``.
 
     ``disabled`` says why it cannot be chosen; ``mark`` is how its detail is coloured: good, warn, bad, nothing.
@@ -45,8 +46,7 @@ class Row:
         return f"{self.target}:{self.name}"
 
 
-@dataclass(frozen=True)
-class Shown:
+class Shown(NamedTuple):
     """A row in a filtered list, with the positions of the matching letters in its title."""
 
     row: Row
