@@ -56,7 +56,10 @@ def receive(connection: socket.socket) -> tuple[Message | None, list[int]]:
 
 
 def _object(payload: bytes) -> Message:
-    message: Message = json.loads(payload)
+    try:
+        message: Message = json.loads(payload)
+    except RecursionError as error:
+        raise ValueError("message is nested too deeply") from error
     if type(message) is not dict:
         raise ValueError("message is not a JSON object")
     return message
