@@ -17,14 +17,13 @@ type Kind = Literal["agent", "bottle", "workspace"]
 class Subject(NamedTuple):
     """What an action is about, with the facts that decide whether it applies.
 
-    ``name`` is an agent or a slug, empty for the workspace. ``alive`` and ``window`` (whether the bottle runs,
-    and has a window) are ``None`` as long as nobody has looked; ``blocked`` says why nothing can be started.
+    ``name`` is an agent or a slug, empty for the workspace. ``alive`` says whether the bottle
+    runs, ``None`` as long as nobody has looked; ``blocked`` why nothing can be started.
     """
 
     kind: Kind
     name: str = ""
     alive: bool | None = None
-    window: bool | None = None
     request: StartRequest | None = None
     blocked: str = ""
 
