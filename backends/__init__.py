@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from backends.contract import (
         ActiveAgent,
@@ -43,5 +41,7 @@ _FUNCTIONS = frozenset(
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     module = "backends.registry" if name in _FUNCTIONS else "backends.contract"
     return getattr(import_module(module), name)

@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from sidecars import ipc, zygote
+from sidecars import ipc, wire, zygote
 from sidecars.launch import decode
 
 if TYPE_CHECKING:
@@ -129,13 +129,13 @@ class Supervisor:
     def _receive_listeners(self) -> dict[str, socket.socket]:
         self._sync.settimeout(START_TIMEOUT_S)
         try:
-            message, descriptors = ipc.receive(self._sync)
+            names, descriptors = wire.receive(self._sync)
         except (OSError, EOFError, ValueError) as error:
             raise LaunchError(f"the bottle did not start: {self._bottle_log() or error}") from error
-        if message is None:
+        if names is None:
             raise LaunchError(f"the bottle did not start: {self._bottle_log()}")
-        names = cast("list[str]", message.get("listeners"))
-        return {name: socket.socket(fileno=number) for name, number in zip(names, descriptors, strict=True)}
+        opened = zip(names, descriptors, strict=True)
+        return {name.decode(): socket.socket(fileno=number) for name, number in opened}
 
     def _adopt(self, listeners: dict[str, socket.socket]) -> None:
         for name, spec in self.spec.services.items():

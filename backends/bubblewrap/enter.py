@@ -2,29 +2,33 @@
 
 The bottle never gets a descriptor of the host: a terminal is made inside it, pipes are made for it, and this
 process copies between them. Otherwise a program of the bottle that stays behind could read the keys typed at the
-host's terminal, or reopen a host file for writing. Standard library only, so that a pane starts fast.
+host's terminal, or reopen a host file for writing.
+
+Every pane and every ``exec`` is such a process, and a person waits for it: what it imports is a few built-in modules.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import select
-import signal
 import struct
 import sys
-import tempfile
 import termios
-import tty
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from sidecars import ipc
+from sidecars import wire
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     import socket
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from types import FrameType
+    from typing import Any
+
+    type Handler = Callable[[int, FrameType | None], object]
+else:
+    import _signal as signal  # without the enumerations of signal, whose import takes longer than all of this
 
 _CHUNK = 65536
 _BUFFER_LIMIT = 4 * _CHUNK
@@ -37,26 +41,40 @@ class EnterError(Exception):
     """The bottle cannot be entered, or went away; the text is for a person."""
 
 
-@dataclass(frozen=True)
 class Command:
     """What to run in a bottle. ``environ`` is added to the bottle's own environment; it may hold no secret."""
 
-    argv: tuple[str, ...]
-    cwd: str = "/workspace"
-    environ: Mapping[str, str] = field(default_factory=dict[str, str])
-    terminal: bool = False
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str = "/workspace",
+        environ: Mapping[str, str] | None = None,
+        terminal: bool = False,
+    ) -> None:
+        self.argv = tuple(argv)
+        self.cwd = cwd
+        self.environ = dict(environ or {})
+        self.terminal = terminal
+
+    def request(self) -> list[bytes]:
+        """Return what process 1 of the bottle is asked."""
+        size = "{} {}".format(*_window_size()) if self.terminal else ""
+        variables = [f"{name}={value}" for name, value in self.environ.items()]
+        fields = ["spawn", self.cwd, size, str(len(variables)), *variables, *self.argv]
+        return [os.fsencode(field) for field in fields]
 
 
-@dataclass
 class _Channel:
     """One direction of copying. ``close_sink`` says whether the sink ends when the source does."""
 
-    source: int
-    sink: int
-    close_sink: bool = False
-    pending: bytearray = field(default_factory=bytearray)
-    ended: bool = False
-    broken: bool = False
+    def __init__(self, source: int, sink: int, *, close_sink: bool = False) -> None:
+        self.source = source
+        self.sink = sink
+        self.close_sink = close_sink
+        self.pending = bytearray()
+        self.ended = False
+        self.broken = False
 
     @property
     def wants_input(self) -> bool:
@@ -127,15 +145,21 @@ def run(control_socket: str, command: Command) -> int:
 
 def capture(control_socket: str, command: Command, stdin: bytes) -> tuple[int, bytes, bytes]:
     """Run ``command`` with ``stdin`` and return exit code, standard output and standard error."""
+    import tempfile
+
     with (
-        _connect(control_socket) as connection,
         tempfile.TemporaryFile() as source,
         tempfile.TemporaryFile() as stdout,
         tempfile.TemporaryFile() as stderr,
     ):
         source.write(stdin)
         source.seek(0)
-        code = _run_with_pipes(connection, command, (source.fileno(), stdout.fileno(), stderr.fileno()))
+        streams = (source.fileno(), stdout.fileno(), stderr.fileno())
+        connection = _connect(control_socket)
+        try:
+            code = _run_with_pipes(connection, command, streams)
+        finally:
+            connection.close()
         stdout.seek(0)
         stderr.seek(0)
         return code, stdout.read(), stderr.read()
@@ -143,30 +167,23 @@ def capture(control_socket: str, command: Command, stdin: bytes) -> tuple[int, b
 
 def _connect(control_socket: str) -> socket.socket:
     try:
-        return ipc.connect(control_socket)
+        return wire.connect(control_socket)
     except OSError as error:
         raise EnterError(f"the bottle is not running ({error.strerror})") from error
 
 
 def _spawn(connection: socket.socket, command: Command, descriptors: Sequence[int]) -> list[int]:
-    size = list(_window_size()) if command.terminal else None
-    request: dict[str, object] = {
-        "op": "spawn",
-        "argv": list(command.argv),
-        "cwd": command.cwd,
-        "env": dict(command.environ),
-        "tty": size,
-    }
     try:
-        ipc.send(connection, request, descriptors)
-        reply, received = ipc.receive(connection)
-    except (OSError, EOFError) as error:
+        wire.send(connection, command.request(), descriptors)
+        reply, received = wire.receive(connection)
+    except (OSError, EOFError, ValueError) as error:
         raise EnterError(f"the bottle went away: {error}") from error
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
-    if reply is None or "error" in reply:
-        raise EnterError(f"the bottle refused: {reply.get('error') if reply else 'it went away'}")
+    if reply is None or reply[0] != b"pid":
+        reason = reply[-1].decode(errors="replace") if reply else "it went away"
+        raise EnterError(f"the bottle refused: {reason}")
     return received
 
 
@@ -186,7 +203,7 @@ def _run_with_pipes(connection: socket.socket, command: Command, streams: tuple[
     feed = _Channel(streams[0], stdin, close_sink=True)
     outputs = [_Channel(stdout, streams[1]), _Channel(stderr, streams[2])]
     try:
-        with _forwarding_signals(connection):
+        with _Handlers(dict.fromkeys(_FORWARDED, _forwarding(connection))):
             code = _pump(connection, [feed, *outputs])
         for channel in outputs:
             channel.drain()
@@ -200,9 +217,17 @@ def _run_in_terminal(connection: socket.socket, command: Command) -> int:
     (master,) = _spawn(connection, command, [])
     os.set_blocking(master, False)
     channels = [_Channel(0, master), _Channel(master, 1)]
-    with _raw_terminal(), _following_window_size(master), _forwarding_signals(connection):
-        code = _pump(connection, channels)
-        channels[1].drain()
+    handlers: dict[int, Handler] = dict.fromkeys(_FORWARDED, _forwarding(connection))
+    handlers[signal.SIGWINCH] = lambda _number, _frame: _pass_window_size(master)
+    before = _enter_raw_mode()
+    try:
+        with _Handlers(handlers):
+            _pass_window_size(master)
+            code = _pump(connection, channels)
+            channels[1].drain()
+    finally:
+        if before is not None:
+            termios.tcsetattr(0, termios.TCSADRAIN, before)
     return code
 
 
@@ -223,66 +248,71 @@ def _pump(connection: socket.socket, channels: Sequence[_Channel]) -> int:
 
 def _exit_code(connection: socket.socket) -> int | None:
     try:
-        message, _descriptors = ipc.receive(connection)
+        message, _descriptors = wire.receive(connection)
     except (OSError, EOFError, ValueError):
         message = None
     if message is None:
         raise EnterError("the bottle was stopped")
-    code = message.get("exit")
-    if not isinstance(code, int):
+    if message[0] != b"exit":
         return None
+    code = int(message[1])
     return 128 - code if code < 0 else code
 
 
 def _window_size() -> tuple[int, int]:
     for descriptor in (0, 1, 2):
-        with contextlib.suppress(OSError):
+        try:
             packed = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, b"\0" * 8)
-            rows, columns, _, _ = struct.unpack("HHHH", packed)
-            if rows and columns:
-                return rows, columns
+        except OSError:
+            continue
+        rows, columns, _, _ = struct.unpack("HHHH", packed)
+        if rows and columns:
+            return rows, columns
     return 24, 80
 
 
-@contextlib.contextmanager
-def _raw_terminal() -> Generator[None]:
-    if not os.isatty(0):
-        yield
+def _pass_window_size(master: int) -> None:
+    rows, columns = _window_size()
+    try:
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    except OSError:
         return
+
+
+def _enter_raw_mode() -> list[Any] | None:
+    """Return the settings of our terminal to put back; ``None`` where standard input is none."""
+    if not os.isatty(0):
+        return None
+    import tty
+
     before = termios.tcgetattr(0)
-    try:
-        tty.setraw(0, termios.TCSANOW)
-        yield
-    finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
+    tty.setraw(0, termios.TCSANOW)
+    return before
 
 
-@contextlib.contextmanager
-def _following_window_size(master: int) -> Generator[None]:
-    def resize(*_: object) -> None:
-        rows, columns = _window_size()
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+def _forwarding(connection: socket.socket) -> Handler:
+    def forward(number: int, _frame: FrameType | None) -> None:
+        try:
+            wire.send(connection, [b"signal", str(number).encode()])
+        except OSError:
+            return
 
-    before = signal.signal(signal.SIGWINCH, resize)
-    resize()
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGWINCH, before)
+    return forward
 
 
-@contextlib.contextmanager
-def _forwarding_signals(connection: socket.socket) -> Generator[None]:
-    def forward(number: int, _frame: object) -> None:
-        with contextlib.suppress(OSError):
-            ipc.send(connection, {"op": "signal", "signal": number})
+class _Handlers:
+    """Handles signals for as long as it is entered."""
 
-    before = {number: signal.signal(number, forward) for number in _FORWARDED}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+    def __init__(self, handlers: Mapping[int, Handler]) -> None:
+        self._handlers = handlers
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        for number, handler in self._handlers.items():
+            self._before[number] = signal.signal(number, handler)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
 
 
@@ -293,7 +323,7 @@ def main(arguments: list[str]) -> int:
     argv = rest[rest.index("--") + 1 :]
     environ = {name: os.environ[name] for name in ("TERM", "COLORTERM") if name in os.environ}
     try:
-        return run(control_socket, Command(tuple(argv), cwd, environ, terminal))
+        return run(control_socket, Command(argv, cwd=cwd, environ=environ, terminal=terminal))
     except EnterError as error:
         sys.stderr.write(f"bottlemux: error: {error}\r\n")
         return _GONE

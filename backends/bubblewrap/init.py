@@ -2,7 +2,7 @@
 
 It runs inside the bottle as process 1, after bubblewrap has dropped every capability and loaded the system call
 filter, so whatever it starts is confined alike. The host talks to it over a socket that was opened outside and is
-not reachable by name from inside. Standard library only; ``ipc`` is ``sidecars.ipc``, mounted beside this file.
+not reachable by name from inside. Standard library only; ``wire`` is ``sidecars.wire``, mounted beside this file.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ TYPE_CHECKING = False  # importing typing would take longer than all the rest of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sidecars import ipc
+    from sidecars import wire
 else:
-    import ipc
+    import wire
 
 CONTROL_FD = 10
 SYNC_FD = 11
@@ -37,6 +37,18 @@ _FIRST_FREE_FD = 3
 _PR_SET_DUMPABLE = 4
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
+
+
+class Request:
+    """What to start: the fields of a ``spawn``, which ``enter.Command`` writes."""
+
+    def __init__(self, fields: list[bytes]) -> None:
+        texts = [os.fsdecode(field) for field in fields]
+        first_argument = 4 + int(texts[3])
+        self.directory = texts[1] or "/"
+        self.size = [int(number) for number in texts[2].split()]
+        self.environ = dict(variable.split("=", 1) for variable in texts[4:first_argument])
+        self.argv = texts[first_argument:]
 
 
 class Child:
@@ -102,16 +114,16 @@ class Init:
     def _serve(self, client: socket.socket) -> None:
         descriptors: list[int] = []
         try:
-            message, descriptors = ipc.receive(client)
+            message, descriptors = wire.receive(client)
             if message is None:
                 self._disconnect(client)
-            elif message.get("op") == "signal":
-                self._signal(client, message)
-            elif message.get("op") == "spawn" and self.clients[client] is None:
-                self._spawn(client, message, descriptors)
+            elif message[0] == b"signal":
+                self._signal(client, int(message[1]))
+            elif message[0] == b"spawn" and self.clients[client] is None:
+                self._spawn(client, Request(message), descriptors)
             else:
-                ipc.send(client, {"error": "unknown request", "code": 2})
-        except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
+                wire.send(client, [b"error", b"unknown request"])
+        except (ValueError, IndexError, EOFError, OSError) as error:
             self._refuse(client, error)
         finally:
             for descriptor in descriptors:
@@ -119,13 +131,12 @@ class Init:
 
     def _refuse(self, client: socket.socket, error: Exception) -> None:
         with contextlib.suppress(OSError):
-            ipc.send(client, {"error": f"{type(error).__name__}: {error}", "code": 2})
+            wire.send(client, [b"error", f"{type(error).__name__}: {error}".encode(errors="replace")])
         self._disconnect(client)
 
-    def _signal(self, client: socket.socket, message: ipc.Message) -> None:
+    def _signal(self, client: socket.socket, number: int) -> None:
         child = self.clients[client]
-        number = message.get("signal")
-        if child is not None and isinstance(number, int):
+        if child is not None:
             _kill(-child.pid, number)
 
     def _disconnect(self, client: socket.socket) -> None:
@@ -138,11 +149,11 @@ class Init:
             _kill(-child.pid, signal.SIGCONT)
             self.hung_up[child.pid] = time.monotonic() + HANGUP_GRACE_S
 
-    def _spawn(self, client: socket.socket, request: ipc.Message, descriptors: list[int]) -> None:
-        if size := request.get("tty"):
+    def _spawn(self, client: socket.socket, request: Request, descriptors: list[int]) -> None:
+        if request.size:
             master, slave = os.openpty()
             descriptors += [master, slave]
-            set_window_size(master, size[0], size[1])
+            set_window_size(master, *request.size)
             pid = _start(request, [slave, slave, slave], tty=True)
             reply = [master]
         else:
@@ -151,7 +162,7 @@ class Init:
         child = Child(pid, client)
         self.children[pid] = child
         self.clients[client] = child
-        ipc.send(client, {"pid": pid}, reply)
+        wire.send(client, [b"pid", str(pid).encode()], reply)
 
     def _reap(self) -> None:
         while True:
@@ -167,7 +178,7 @@ class Init:
 
     def _report(self, child: Child, code: int) -> None:
         with contextlib.suppress(OSError):
-            ipc.send(child.client, {"exit": code})
+            wire.send(child.client, [b"exit", str(code).encode()])
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -177,15 +188,13 @@ class Init:
                 del self.hung_up[pid]
 
 
-def _start(request: ipc.Message, stdio: list[int], *, tty: bool) -> int:
-    argv: list[str] = request["argv"]
-    environ: dict[str, str] = {**os.environ, **request.get("env", {})}
-    directory = str(request.get("cwd") or "/")
-    if len(stdio) != 3 or not argv:
+def _start(request: Request, stdio: list[int], *, tty: bool) -> int:
+    if len(stdio) != 3 or not request.argv:
         raise ValueError("a program and three descriptors are needed")
     pid = os.fork()
     if pid == 0:
-        _become(argv, environ, directory, stdio, tty=tty)
+        environ = {**os.environ, **request.environ}
+        _become(request.argv, environ, request.directory, stdio, tty=tty)
     return pid
 
 
@@ -262,7 +271,7 @@ def main(arguments: list[str]) -> None:
     for inherited in (control, sync):
         inherited.set_inheritable(False)
     names, listeners = _open_ports(arguments[1:])
-    ipc.send(sync, {"listeners": names}, [listener.fileno() for listener in listeners])
+    wire.send(sync, [name.encode() for name in names], [listener.fileno() for listener in listeners])
     for listener in listeners:
         listener.close()
     Init(control, sync).run()

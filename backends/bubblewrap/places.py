@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from backends.contract import BottleSpec
     from bottlemux.paths import BottlePaths
 
-_OWN_CODE = (Path(__file__).with_name("init.py"), Path(__file__).parents[2] / "sidecars" / "ipc.py")
+_OWN_CODE = (Path(__file__).with_name("init.py"), Path(__file__).parents[2] / "sidecars" / "wire.py")
 
 
 @contextlib.contextmanager
