@@ -26,7 +26,7 @@ the environment are placeholders: the proxy puts in the real ones. Work in /work
 _SUPERVISE = """\
 When the task needs more than the bottle allows, ask the operator through the MCP server `supervise`: egress-block after
 a refused request, with the refusal's own host, port, method and path; git-block after a refused push. Ask for the least
-that is enough and say why; wait with wait_s or wait-for-decision, then try again. Do not ask again for what was rejected.
+that is enough and say why; wait with wait_s or wait-for-decision, then try again. What was rejected stays so.
 """
 
 

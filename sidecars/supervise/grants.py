@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sidecars.git_gate.remotes import GitRemote
     from sidecars.supervise.proposal import Proposal
 
+_ASKABLE = frozenset({"host", "port", "scheme", "methods", "paths"})
 _REACHING = ("upstream", "upstream_ca", "allow_private", "pipelock")
 
 
@@ -28,6 +29,8 @@ def asked_route(request: Mapping[str, object], routes: Sequence[Route]) -> Route
     is reached and scanned is taken over from the operator's route to the same port. Raises ``ValueError`` for a
     request that is no route.
     """
+    if not _ASKABLE.issuperset(request):
+        raise ValueError("a route can be asked for by host, port, scheme, methods and paths only")
     bare = Route.model_validate(dict(request))
     known = Policy(routes).candidates(bare.host)
     if any(route.token_ref is not None for route in known):

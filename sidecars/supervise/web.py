@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -117,6 +117,10 @@ def _refuse_body(body: bytes) -> _Problem | None:
         return 400, _PARSE_ERROR, "this is not JSON"
     if not isinstance(value, dict):
         return 400, _INVALID_REQUEST, "a message is one JSON object"
+    # The library takes a request whose id is of another type for a notification, and lets it go unanswered.
+    identifier = cast("dict[str, object]", value).get("id", 0)
+    if not isinstance(identifier, int | str) or isinstance(identifier, bool):
+        return 400, _INVALID_REQUEST, "an id is a number or text"
     if _is_deeper(value, MAX_DEPTH):  # pyright: ignore[reportUnknownArgumentType]
         return 400, _INVALID_REQUEST, "the message is nested too deeply"
     return None
