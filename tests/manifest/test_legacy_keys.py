@@ -31,12 +31,12 @@ CASES = {
     "egress_proxy": (
         (
             "egress_proxy:\n  routes:\n    - host: api.github.com\n      path_allowlist: [/repos/]\n"
-            "      auth: {scheme: token, token_ref: GH_TOKEN}\n    - host: pypi.org"
+            "      auth: {scheme: token, token_ref: GH_TOKEN}\n    - host: docs.example.com"
         ),
         (
             "egress:\n  routes:\n    - host: api.github.com\n      paths: [/repos/]\n"
             "      token_ref: GH_TOKEN\n"
-            "      auth_scheme: token\n    - host: pypi.org"
+            "      auth_scheme: token\n    - host: docs.example.com"
         ),
     ),
     "ssh": (
