@@ -148,7 +148,7 @@ def test_the_demo_needs_no_configuration(tmp_path: Path, cwd: Path) -> None:
     resolved = resolve(nothing, "demo", cwd)
 
     assert resolved.bottle.egress.routes == ()
-    assert list_agents(nothing, cwd) == ["demo"]
+    assert list_agents(nothing, cwd) == ["claude", "demo"]
 
 
 def test_the_user_replaces_the_demo(paths: Paths, cwd: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_hostile_project_is_refused(paths: Paths, cwd: Path, tmp_path: Path, a
         load_agent(paths, "a", cwd)
 
     assert str(cwd / ".bottlemux" / "agents" / "a.md") in caught.value.message
-    assert list_agents(paths, cwd) == ["a", "demo"]
+    assert list_agents(paths, cwd) == ["a", "claude", "demo"]
 
 
 def test_a_user_may_link_manifests(paths: Paths, tmp_path: Path) -> None:
@@ -260,8 +260,8 @@ def test_listings_are_sorted_and_skip_what_is_no_name(paths: Paths, cwd: Path) -
     write(paths.skills / "tdd" / "SKILL.md", "")
     (paths.skills / "empty").mkdir()
 
-    assert list_agents(paths, cwd) == ["a", "b", "demo", "p"]
-    assert list_bottles(paths) == ["a", "b", "demo"]
+    assert list_agents(paths, cwd) == ["a", "b", "claude", "demo", "p"]
+    assert list_bottles(paths) == ["a", "b", "claude", "demo"]
     assert list_skills(paths) == ["tdd"]
     assert {"default", "wall"} <= set(list_layouts(paths, cwd))
 

@@ -232,7 +232,7 @@ AGENT_CASES = {
     ),
     "dangling bottle": (
         "bottle: demmo",
-        "2: bottle: there is no such bottle (value 'demmo'; accepted: demo; did you mean 'demo'?)",
+        "2: bottle: there is no such bottle (value 'demmo'; accepted: claude, demo; did you mean 'demo'?)",
     ),
     "bottle that is a path": ("bottle: ../x", f"2: bottle: {NAME_RULE} (value '../x')"),
     "dangling layout": (
@@ -295,17 +295,17 @@ def test_a_pasted_token_is_not_repeated(paths: Paths) -> None:
 UNKNOWN = {
     "bottle": (
         lambda paths, cwd: load_bottle(paths, "dev"),
-        "no bottle 'dev' (known: demo)",
+        "no bottle 'dev' (known: claude, demo)",
         "write {config}/bottles/dev.md",
     ),
     "agent": (
         lambda paths, cwd: load_agent(paths, "dev", cwd),
-        "no agent 'dev' (known: demo)",
+        "no agent 'dev' (known: claude, demo)",
         "write {config}/agents/dev.md",
     ),
     "agent that is a path": (
         lambda paths, cwd: load_agent(paths, "../agents/demo", cwd),
-        "no agent '../agents/demo' (known: demo)",
+        "no agent '../agents/demo' (known: claude, demo)",
         NAME_RULE.replace("must be", "a name is"),
     ),
 }
