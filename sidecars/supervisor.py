@@ -13,6 +13,7 @@ import ctypes
 import fcntl
 import json
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -320,6 +321,8 @@ def serve(connection: socket.socket, message: dict[str, object], descriptors: li
     """Run the supervisor that ``message`` describes to its end; the first descriptor is the bottle's lock."""
     spec = decode(str(message["spec"]))
     lock, *rest = descriptors
+    # A dump of a sidecar would hold credentials.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _set_process_name("bm-supervisor")
     _redirect_output(spec.log_dir / "supervisor.log")
     Supervisor(spec, rest, lock).run(lambda message: _tell(connection, message))
