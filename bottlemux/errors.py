@@ -1,11 +1,13 @@
 """Errors a person reads: what happened, why, and what to do next.
 
-``bottlemux.cli.main`` is the one place that turns them into text and an exit code.
+``bottlemux.cli.dispatch`` is the one place that turns them into text and an exit code.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class BottlemuxError(Exception):

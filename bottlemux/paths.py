@@ -7,23 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bottlemux import directories
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROJECT_DIR = ".bottlemux"
-
-
-def _home(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("HOME") or Path.home())
-
-
-def _base(environ: Mapping[str, str], own: str, xdg: str, fallback: str) -> Path:
-    if chosen := environ.get(own):
-        return Path(chosen).expanduser().absolute()
-    root = environ.get(xdg)
-    # The XDG specification: a relative value is to be ignored.
-    base = Path(root) if root and Path(root).is_absolute() else _home(environ) / fallback
-    return base / "bottlemux"
 
 
 @dataclass(frozen=True)
@@ -91,7 +80,7 @@ class BottlePaths:
     @property
     def control(self) -> Path:
         """The socket on which the bottle's init takes commands from the host."""
-        return self.runtime / "control.sock"
+        return self.runtime / directories.CONTROL_SOCKET
 
 
 @dataclass(frozen=True)
@@ -106,12 +95,11 @@ class Paths:
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Paths:
         """Find the directories; nothing is made."""
         env = os.environ if environ is None else environ
-        state = _base(env, "BOTTLEMUX_STATE_DIR", "XDG_STATE_HOME", ".local/state")
-        runtime_root = env.get("XDG_RUNTIME_DIR")
-        usable = bool(runtime_root) and Path(str(runtime_root)).is_dir()
-        runtime = Path(str(runtime_root)) / "bottlemux" if usable else state / "run"
-        config = _base(env, "BOTTLEMUX_CONFIG_DIR", "XDG_CONFIG_HOME", ".config")
-        return cls(config=config, state=state, runtime=runtime)
+        return cls(
+            config=Path(directories.find_config(env)),
+            state=Path(directories.find_state(env)),
+            runtime=Path(directories.find_runtime(env)),
+        )
 
     @property
     def config_file(self) -> Path:

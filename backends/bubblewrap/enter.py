@@ -134,7 +134,11 @@ def run(control_socket: str, command: Command) -> int:
 
     With ``terminal`` the program gets a terminal of the size of ours. Raises :class:`EnterError`.
     """
-    connection = _connect(control_socket)
+    return run_on(connect(control_socket), command)
+
+
+def run_on(connection: socket.socket, command: Command) -> int:
+    """Run ``command`` as :func:`run` does, over a ``connection`` that is closed afterwards."""
     try:
         if command.terminal:
             return _run_in_terminal(connection, command)
@@ -155,7 +159,7 @@ def capture(control_socket: str, command: Command, stdin: bytes) -> tuple[int, b
         source.write(stdin)
         source.seek(0)
         streams = (source.fileno(), stdout.fileno(), stderr.fileno())
-        connection = _connect(control_socket)
+        connection = connect(control_socket)
         try:
             code = _run_with_pipes(connection, command, streams)
         finally:
@@ -165,7 +169,8 @@ def capture(control_socket: str, command: Command, stdin: bytes) -> tuple[int, b
         return code, stdout.read(), stderr.read()
 
 
-def _connect(control_socket: str) -> socket.socket:
+def connect(control_socket: str) -> socket.socket:
+    """Return a connection to process 1 of the bottle; :class:`EnterError` when nothing answers."""
     try:
         return wire.connect(control_socket)
     except OSError as error:

@@ -87,7 +87,7 @@ def serve(connection: socket.socket, request: dict[str, object], descriptors: li
     """Be the command that the client asked for: the other end of :func:`run_in_fork`, in the fork."""
     import threading
 
-    from bottlemux.cli import console, main
+    from bottlemux.cli import console, dispatch
 
     for target, source in enumerate(descriptors):
         os.dup2(source, target)
@@ -101,7 +101,7 @@ def serve(connection: socket.socket, request: dict[str, object], descriptors: li
     threading.Thread(target=_follow_client, args=(connection,), daemon=True).start()
     reply: dict[str, object] = {"code": 1}
     try:
-        reply = {"code": main.run_here(cast("list[str]", request["arguments"]))}
+        reply = {"code": dispatch.run_here(cast("list[str]", request["arguments"]))}
     except console.Become as become:
         reply = {"become": become.argv}
     finally:

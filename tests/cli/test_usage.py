@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bottlemux.cli.main import COMMANDS
+from bottlemux.cli.dispatch import COMMANDS
 
 if TYPE_CHECKING:
     from tests.e2e.world import World

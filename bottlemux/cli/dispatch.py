@@ -1,0 +1,159 @@
+"""Finds the command and runs it; the one place that turns errors into text and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+from bottlemux import __version__
+from bottlemux.cli.console import Become
+from bottlemux.errors import BottlemuxError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "attach": "make or join the workspace",
+    "start": "start an agent in a new bottle",
+    "resume": "bring bottles back under their identity",
+    "stop": "end bottles; their state stays",
+    "rm": "delete the state of ended bottles",
+    "exec": "run a command in a bottle",
+    "list": "list bottles, agents, backends, layouts",
+    "status": "show how bottles are doing",
+    "info": "show an agent with everything it refers to",
+    "logs": "show the logs of a bottle's sidecars",
+    "audit": "show every allow and block of a bottle",
+    "approvals": "decide about what agents ask for",
+    "palette": "open the command palette",
+    "doctor": "say what works on this machine and how to mend the rest",
+    "cleanup": "remove what no live bottle owns",
+}
+_INTERRUPTED = 130
+_FOR_PROGRAMS = frozenset({"start", "exec"})
+WARM = frozenset({"start"})
+"""Commands that run in a fork of the zygote where one runs: those that need nearly every module."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports wrong usage in bottlemux's own form, and never guesses abbreviations."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        options.setdefault("allow_abbrev", False)
+        super().__init__(*args, **options)  # type: ignore[arg-type]  # pyright: ignore
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"{self.prog} --help")
+
+
+def dispatch(words: list[str]) -> int:
+    """Run one command and return its exit code; every expected error is one line on standard error."""
+    if WARM.intersection(words[:1]) and (code := _run_warm(words)) is not None:
+        return code
+    try:
+        return run_here(words)
+    except Become as become:
+        sys.stdout.flush()
+        os.execvp(become.argv[0], become.argv)
+
+
+def _run_warm(words: list[str]) -> int | None:
+    from bottlemux.cli.warm import run_in_fork
+    from bottlemux.paths import Paths
+
+    return run_in_fork(Paths.from_environ().runtime, words)
+
+
+def run_here(words: list[str]) -> int:
+    """Run one command in this process; raises only :class:`Become`."""
+    try:
+        return _run(words)
+    except BottlemuxError as error:
+        return report(error)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away: keep the interpreter from complaining at exit.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _run(words: list[str]) -> int:
+    own, passed_on = _divided(words)
+    parsed = _parser(own).parse_args(own)
+    if passed_on:
+        parsed.arguments = passed_on
+    run = getattr(parsed, "run", None)
+    if run is None:
+        _parser([]).print_help()
+        return UsageError.exit_code
+    from bottlemux.lifecycle.context import Context
+
+    code: int = run(Context.current(parsed.socket_name), parsed)
+    sys.stdout.flush()
+    return code
+
+
+def _divided(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return our own words, and those after ``--`` for a program in the bottle: argparse mistakes them for ours."""
+    if _command_in(words) not in _FOR_PROGRAMS or "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
+def _command_in(words: Sequence[str]) -> str | None:
+    return next((word for word in words if word in COMMANDS), None)
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Return a parser that knows the whole of the command in ``words`` and the names of the others."""
+    parser = _Parser(
+        prog="bottlemux",
+        description="Coding agents in isolated bottles, each a window of one tmux session.",
+        epilog="'bottlemux COMMAND --help' explains a command. Exit codes: 0 done, 1 failed, 2 wrong usage or "
+        "manifest, 3 backend or tool unavailable, 4 no such bottle, agent, layout or proposal.",
+    )
+    parser.add_argument("--version", action="version", version=f"bottlemux {__version__}")
+    _add_socket_name(parser, default=None)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    wanted = _command_in(words)
+    # A parser for each command costs milliseconds: a first word that is one needs no other.
+    known = {wanted: COMMANDS[wanted]} if wanted is not None and words[0] == wanted else COMMANDS
+    for name, summary in known.items():
+        command = subparsers.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:] + "."
+        )
+        _add_socket_name(command, default=argparse.SUPPRESS)
+        if name == wanted:
+            import_module(f"bottlemux.cli.{_module_name(name)}").configure(command)
+    return parser
+
+
+def _add_socket_name(parser: argparse.ArgumentParser, *, default: str | None) -> None:
+    parser.add_argument(
+        "--socket-name",
+        metavar="NAME",
+        default=default,
+        help="use the tmux server of this name (tmux -L NAME)",
+    )
+
+
+def _module_name(command: str) -> str:
+    return {"exec": "exec_", "list": "list_"}.get(command, command)
+
+
+def report(error: BottlemuxError) -> int:
+    """Write ``error`` to standard error and return its exit code."""
+    from bottlemux.text import printable
+
+    sys.stderr.write(f"bottlemux: error: {printable(error.message)}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {printable(error.hint)}\n")
+    return error.exit_code
