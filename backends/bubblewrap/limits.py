@@ -38,7 +38,7 @@ class Groups:
 def find_groups(root: Path = CGROUP_ROOT, membership: Path = Path("/proc/self/cgroup")) -> Groups:
     """Look for control group directories that this process may write to."""
     try:
-        entries = [line.split(":", 2) for line in membership.read_text().splitlines()]
+        entries = [line.split(":", 2) for line in membership.read_text().splitlines() if line.count(":") > 1]
     except OSError:
         return Groups(unified=False, controllers={})
     if (root / "cgroup.controllers").exists():
