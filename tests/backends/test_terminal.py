@@ -11,6 +11,7 @@ import signal
 import struct
 import termios
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
@@ -165,7 +166,7 @@ def test_a_terminal_of_the_host_never_enters(bottle: Bottle) -> None:
     with Terminal(
         bottle.claude_argv(["sh", "-c", "stat -L -c %d.%i /proc/self/fd/0; sleep 1000"])
     ) as terminal:
-        theirs = os.stat(_name_of(terminal.fd))
+        theirs = Path(_name_of(terminal.fd)).stat()
         terminal.expect(".")
         terminal.expect("\r\n")
         assert f"{theirs.st_dev}.{theirs.st_ino}".encode() not in terminal.shown

@@ -133,7 +133,7 @@ class World:
         log = str(self.paths.runtime / "zygote.log")
         for name in os.listdir("/proc"):
             try:
-                if name.isdigit() and os.readlink(f"/proc/{name}/fd/1") == log:
+                if name.isdigit() and str(Path(f"/proc/{name}/fd/1").readlink()) == log:
                     os.kill(int(name), signal.SIGKILL)
             except OSError:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -105,7 +106,8 @@ def test_while_it_is_down_the_status_says_so(world: World) -> None:
         service = status(world, bottle).services["egress"]
         seen.append(service.state)
         if service.pid and service.restarts < 3:
-            os.kill(service.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(service.pid, signal.SIGKILL)
         return service.restarts >= 3 and "restarting" in seen
 
     until(killed_thrice, "the state is shown")

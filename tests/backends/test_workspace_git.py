@@ -1,0 +1,167 @@
+"""Git on a repository that hostile code has written: nothing of it may run on the host."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backends import workspace
+from bottlemux.errors import BottlemuxError
+
+from .world import git
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    directory = tmp_path / "source"
+    directory.mkdir()
+    git(directory, "init", "-q", "-b", "main")
+    (directory / "file").write_text("one\n")
+    git(directory, "add", ".")
+    git(directory, "commit", "-q", "-m", "first")
+    return directory
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+
+
+def hooks(source: Path, evil: str) -> None:
+    for name in (
+        "post-checkout",
+        "pre-commit",
+        "reference-transaction",
+        "post-index-change",
+        "fsmonitor-watchman",
+    ):
+        hook = source / ".git/hooks" / name
+        hook.write_text(f"#!/bin/sh\n{evil}\n")
+        hook.chmod(0o755)
+
+
+def configured(name: str, value: str = "{evil}") -> object:
+    def plant(source: Path, evil: str) -> None:
+        git(source, "config", name, value.format(evil=evil))
+
+    return plant
+
+
+def filters(source: Path, evil: str) -> None:
+    git(source, "config", "filter.evil.smudge", evil)
+    git(source, "config", "filter.evil.clean", evil)
+    git(source, "config", "filter.evil.process", evil)
+    (source / ".git/info/attributes").write_text("* filter=evil\n")
+    (source / ".gitattributes").write_text("* filter=evil\n")
+    environ = {"PATH": os.environ["PATH"], "HOME": "/"}
+    plumbing = [
+        "git", "-c", "filter.evil.clean=cat", "-c", "filter.evil.process=", "-c", "user.name=a", "-c", "user.email=a@b",
+    ]  # fmt: skip
+    subprocess.run([*plumbing, "add", ".gitattributes"], cwd=source, env=environ, check=True)
+    subprocess.run([*plumbing, "commit", "-qm", "x"], cwd=source, env=environ, check=True)
+
+
+def included(source: Path, evil: str) -> None:
+    (source / "more").write_text(f"[core]\n\tfsmonitor = {evil}\n\tsshCommand = {evil}\n\tpager = {evil}\n")
+    git(source, "config", "include.path", str(source / "more"))
+
+
+def submodule(source: Path, evil: str) -> None:
+    (source / ".gitmodules").write_text(
+        f'[submodule "x"]\n\tpath = x\n\turl = ext::sh -c "{evil}"\n\tupdate = !{evil}\n'
+    )
+    git(source, "add", ".gitmodules")
+    git(
+        source, "update-index", "--add", "--cacheinfo", f"160000,{git(source, 'rev-parse', 'HEAD').strip()},x"
+    )
+    git(source, "commit", "-qm", "submodule")
+
+
+def missing_objects(source: Path, evil: str) -> None:
+    """A repository that says of itself to be partial has git fetch what is missing, by a command of its own."""
+    git(source, "config", "core.repositoryformatversion", "1")
+    git(source, "config", "extensions.partialClone", "origin")
+    git(source, "config", "remote.origin.url", f"ext::sh -c {evil}")
+    git(source, "config", "remote.origin.promisor", "true")
+    git(source, "config", "remote.origin.uploadpack", evil)
+    git(source, "config", "protocol.ext.allow", "always")
+    blob = git(source, "rev-parse", "HEAD:file").strip()
+    (source / ".git/objects" / blob[:2] / blob[2:]).unlink()
+
+
+PLANTS = {
+    "hooks": hooks,
+    "core.hooksPath": configured("core.hooksPath", "{evil}"),
+    "core.fsmonitor": configured("core.fsmonitor"),
+    "core.sshCommand": configured("core.sshCommand"),
+    "core.gitProxy": configured("core.gitProxy"),
+    "core.pager": configured("core.pager"),
+    "core.editor": configured("core.editor"),
+    "core.askPass": configured("core.askPass"),
+    "core.alternateRefsCommand": configured("core.alternateRefsCommand"),
+    "uploadpack.packObjectsHook": configured("uploadpack.packObjectsHook"),
+    "credential.helper": configured("credential.helper", "!{evil}"),
+    "gpg.program": configured("gpg.program"),
+    "alias": configured("alias.checkout", "!{evil}"),
+    "diff.external": configured("diff.external"),
+    "filters": filters,
+    "include.path": included,
+    "submodule": submodule,
+    "missing objects": missing_objects,
+}
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_hostile_repository_runs_nothing_when_cloned(source: Path, tmp_path: Path, plant: str) -> None:
+    witness, script = tmp_path / "witness", tmp_path / "evil"
+    script.write_text(f"#!/bin/sh\ntouch {witness}\nexit 1\n")
+    script.chmod(0o755)
+    PLANTS[plant](source, str(script))  # type: ignore[operator]
+    try:
+        workspace.make_clone(source, tmp_path / "target", "bottlemux/x")
+    except BottlemuxError:
+        assert not (tmp_path / "target").exists()
+    assert not witness.exists()
+
+
+def test_the_witness_can_see(source: Path, tmp_path: Path) -> None:
+    """Without the settings that keep it quiet, a planted monitor runs."""
+    witness, script = tmp_path / "witness", tmp_path / "evil"
+    script.write_text(f"#!/bin/sh\ntouch {witness}\n")
+    script.chmod(0o755)
+    git(source, "config", "core.fsmonitor", str(script))
+    git(source, "status")
+    assert witness.exists()
+    witness.unlink()
+    workspace.git("status", cwd=source)
+    assert not witness.exists()
+
+
+def test_links_to_the_host_stay_links(source: Path, tmp_path: Path) -> None:
+    (source / "link").symlink_to("/etc/passwd")
+    git(source, "add", "link")
+    git(source, "commit", "-qm", "link")
+    workspace.make_clone(source, tmp_path / "target", "bottlemux/x")
+    assert (tmp_path / "target/link").is_symlink()
+    workspace.make_copy(source, tmp_path / "copy")
+    assert (tmp_path / "copy/link").is_symlink()
+
+
+def test_a_failed_clone_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BottlemuxError):
+        workspace.make_clone(tmp_path / "empty", tmp_path / "target", "bottlemux/x")
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_repository_without_commits_can_be_cloned(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "bare")
+    workspace.make_clone(tmp_path / "bare", tmp_path / "target", "bottlemux/x")
+    assert git(tmp_path / "target", "branch", "--show-current").strip() == "bottlemux/x"
