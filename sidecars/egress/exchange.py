@@ -39,6 +39,7 @@ class Exchange:
     scrubber: Scrubber | None = field(default=None, repr=False)
     status: int = 0
     request_bytes: int = 0
+    held_bytes: int = 0
     response_bytes: int = 0
     released: bool = False
     answered: bool = False

@@ -25,12 +25,15 @@ class AgentFrames:
         self._protocol = FrameProtocol(client=False, extensions=[])
         self._limit = max_message_bytes
         self._size = 0
+        self.held = 0
+        """Bytes of the message that is not complete yet, or was completed by the last call of :meth:`feed`."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the payloads of pings, pongs and closes in ``data``.
 
         Raises :class:`FrameError`, or :class:`MessageTooLargeError` as soon as a message grows over the limit.
         """
+        self.held = self._size
         try:
             self._protocol.receive_bytes(data)
             for frame in self._protocol.received_frames():
@@ -39,6 +42,7 @@ class AgentFrames:
                     yield _control_payload(payload)
                     continue
                 self._size += len(payload)
+                self.held = self._size
                 if self._size > self._limit:
                     raise MessageTooLargeError
                 if frame.message_finished:

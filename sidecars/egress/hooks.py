@@ -255,11 +255,9 @@ class Hooks:
             return None
         exchange.request_bytes += len(message.content)
         look = self._session.runtime.inspection.message(exchange, message.content)
-        if look is None:
-            return None
-        if self._session.runtime.inspection.is_slow(look):
+        if look is not None and self._session.runtime.inspection.is_slow(look):
             return self._judge_message_later(message, look)
-        self._drop_if(self._guarded(look), message)
+        self._act_on_message(self._guarded(look) if look is not None else None, message)
         return None
 
     async def _judge_message_later(self, message: WebSocketMessage, look: Look) -> None:
@@ -267,11 +265,13 @@ class Hooks:
             refusal = await self._session.runtime.inspection.judge_apart(self._current(), look)
         except Exception as error:  # noqa: BLE001 - a crash in a guard refuses
             refusal = crash_refusal(error)
-        self._drop_if(refusal, message)
+        self._act_on_message(refusal, message)
 
-    def _drop_if(self, refusal: Refusal | None, message: WebSocketMessage) -> None:
+    def _act_on_message(self, refusal: Refusal | None, message: WebSocketMessage) -> None:
+        exchange = self._current()
+        self._session.runtime.hold(exchange, 0)
         if refusal is not None:
-            self._current().problem = refusal
+            exchange.problem = refusal
             message.drop()  # type: ignore[no-untyped-call]
             self._owner.abort()
 

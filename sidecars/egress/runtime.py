@@ -17,10 +17,14 @@ from sidecars.secrets import SecretStore, placeholder
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sidecars.egress.exchange import Exchange
     from sidecars.egress.scan import ContentScanner
     from sidecars.egress.session import Session
     from sidecars.egress.spec import EgressSpec
     from sidecars.egress.tls import TlsAuthority
+
+MAX_HELD_BYTES = 64 * 1024 * 1024
+"""How much of requests may wait in memory at once in all, unless a single one may be larger."""
 
 logger = logging.getLogger("bottlemux.egress")
 
@@ -66,6 +70,16 @@ class Runtime:
     audit: AuditLog
     tls: TlsAuthority
     scanner: ContentScanner | None
+    _held: int = 0
+
+    def hold(self, exchange: Exchange, size: int) -> bool:
+        """Note that ``size`` bytes from the agent are kept for ``exchange`` now; say whether that is still bearable.
+
+        The proxy runs outside the bottle's limits, so many requests together must not take what each one may.
+        """
+        self._held += size - exchange.held_bytes
+        exchange.held_bytes = size
+        return self._held <= max(MAX_HELD_BYTES, self.spec.max_request_bytes)
 
     @property
     def policy(self) -> Policy:

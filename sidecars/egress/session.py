@@ -209,7 +209,14 @@ class Session:
         """Count body bytes as they come; return a refusal once there are more than may be kept."""
         exchange.request_bytes += size
         limit = exchange.body_limit
-        return _too_large(limit) if limit is not None and exchange.request_bytes > limit else None
+        if limit is not None and exchange.request_bytes > limit:
+            return _too_large(limit)
+        return self._hold(exchange, exchange.request_bytes) if exchange.buffered else None
+
+    def _hold(self, exchange: Exchange, size: int) -> Refusal | None:
+        if self.runtime.hold(exchange, size):
+            return None
+        return Refusal("too-large", "too much is being sent at once on all connections: try again", "memory")
 
     def check_lfs(self, exchange: Exchange, body: bytes) -> Refusal | None:
         """Refuse a batch of git LFS that is not clearly a download."""
@@ -228,11 +235,11 @@ class Session:
                 refusal = self.runtime.inspection.judge_control(exchange, payload)
                 if refusal is not None:
                     return refusal
+            return self._hold(exchange, self._frames.held)
         except MessageTooLargeError:
             return _too_large(self.runtime.spec.max_request_bytes)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong refuses
             return crash_refusal(error)
-        return None
 
     # -- the credential ------------------------------------------------------------------------------------------
 
@@ -260,7 +267,10 @@ class Session:
     def finish(self) -> None:
         """Write the audit line of the current exchange, once."""
         exchange = self.exchange
-        if exchange is not None and not exchange.recorded:
+        if exchange is None:
+            return
+        self.runtime.hold(exchange, 0)
+        if not exchange.recorded:
             exchange.recorded = True
             self.runtime.record(exchange.entry())
 

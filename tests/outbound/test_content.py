@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sidecars.egress import findings
+from sidecars.egress import findings, runtime
 from sidecars.egress.routes import Route
 from sidecars.egress.scan import Finding
 from sidecars.secrets import SecretSource
-from tests.egress.support import Upstream, running_proxy, wait_until
+from tests.egress.support import Client, Proxy, Upstream, running_proxy, wait_until
+from tests.egress.test_transfer import WEBSOCKET, websocket_upstream
 from tests.outbound.conftest import HOST
 from tests.outbound.support import running_outbound
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 TOKEN = "operators-token-0123456789abcdef"
 BODY = 10 * 1024 * 1024
+MESSAGE = 1024 * 1024
 
 
 def route(upstream: Upstream, **more: Any) -> Route:
@@ -112,6 +115,7 @@ class Patient:
 
     def __init__(self) -> None:
         self.looking = threading.Event()
+        self.looks = 0
         self.let_go = threading.Event()
 
     def scan_host(self, host: str, wildcard: str) -> None:
@@ -122,13 +126,14 @@ class Patient:
 
     def scan_body(self, body: bytes, content_type: str, content_encoding: str) -> Finding | None:
         if len(body) == BODY:
+            self.looks += 1
             self.looking.set()
             assert self.let_go.wait(20)
             return Finding("hostile", "body")
         return None
 
     def scan_message(self, data: bytes) -> Finding | None:
-        return self.scan_body(data, "", "")
+        return None
 
     def scan_control(self, data: bytes) -> None:
         return None
@@ -165,3 +170,74 @@ def test_an_agent_that_leaves_during_the_scan_sends_nothing(tmp_path: Path, upst
         wait_until(proxy.audit)
         assert proxy.audit()[-1]["rule"] in {"hostile:body", "client-gone"}
     assert upstream.connections == 0
+
+
+HEAD = f"POST /hostile HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {BODY}\r\n\r\n".encode()
+
+
+def test_many_large_bodies_at_once_are_not_all_kept(
+    tmp_path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "MAX_HELD_BYTES", 2 * BODY + BODY // 2)
+    scanner = Patient()
+    with running_proxy(tmp_path, route(upstream), scanner=scanner) as proxy, contextlib.ExitStack() as stack:
+        first, second, third, later = [stack.enter_context(proxy.client()) for _ in range(4)]
+        for client in (first, second, third, later):
+            client.tunnel(HOST)
+        for client in (first, second):
+            client.send(HEAD + b"x" * BODY)
+        wait_until(lambda: scanner.looks == 2)
+        third.send(HEAD + b"x" * (BODY - 1))
+        answer = third.read()
+        assert (answer.status, answer.reason) == (403, "too-large")
+        assert "try again" in answer.json()["hint"]
+        wait_until(proxy.audit)
+        assert proxy.audit()[-1]["rule"] == "memory"
+        scanner.let_go.set()
+        for client in (first, second):
+            assert client.read().reason == "dlp"
+        later.send(HEAD + b"x" * BODY)
+        assert later.read().reason == "dlp"
+
+
+def fragment(opcode: int, payload: bytes, *, final: bool) -> bytes:
+    size = bytes([0xFF]) + len(payload).to_bytes(8) if len(payload) > 125 else bytes([0x80 | len(payload)])
+    return bytes([(0x80 if final else 0) | opcode]) + size + b"\0\0\0\0" + payload
+
+
+def open_websocket(proxy: Proxy) -> Client:
+    client = proxy.client()
+    client.tunnel(HOST)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in WEBSOCKET.items())
+    client.send(f"GET /ws HTTP/1.1\r\nHost: {HOST}\r\n{lines}\r\n")
+    assert client.read_head().status == 101
+    return client
+
+
+def test_many_large_messages_at_once_are_not_all_kept(
+    tmp_path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "MAX_HELD_BYTES", 2 * MESSAGE + MESSAGE // 2)
+    upstream.handler = websocket_upstream
+    part = fragment(2, b"x" * (MESSAGE - 1), final=False)
+    options: dict[str, Any] = {"scanner": Patient(), "max_request_bytes": MESSAGE}
+    with running_proxy(tmp_path, route(upstream, websocket=True), **options) as proxy:
+        clients = [open_websocket(proxy) for _ in range(3)]
+        for client in clients[:2]:
+            received = upstream.bytes_received
+            client.send(part + fragment(9, b"ping", final=True))
+            wait_until(lambda: upstream.bytes_received > received)  # noqa: B023
+        with contextlib.suppress(OSError):
+            clients[2].send(part)
+        wait_until(proxy.audit)
+        assert (proxy.audit()[-1]["reason"], proxy.audit()[-1]["rule"]) == ("too-large", "memory")
+        received = upstream.bytes_received
+        clients[0].send(fragment(0, b"", final=True))
+        wait_until(lambda: upstream.bytes_received > received + MESSAGE // 2)
+        clients[1].send(fragment(0, b"", final=True))
+        wait_until(lambda: upstream.bytes_received > received + MESSAGE + MESSAGE // 2)
+        last = open_websocket(proxy)
+        last.send(part + fragment(0, b"", final=True))
+        wait_until(lambda: upstream.bytes_received > received + 2 * MESSAGE + MESSAGE // 2)
+        for client in (*clients, last):
+            client.socket.close()
