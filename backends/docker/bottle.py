@@ -1,0 +1,81 @@
+"""A running Docker bottle."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from backends.bubblewrap import standins
+from backends.contract import Bottle, ExecResult
+from backends.docker import enter, names
+from bottlemux.errors import BottlemuxError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backends.docker.engine import Engine
+    from bottlemux.paths import Paths
+
+USER = "node"
+_USERS = {"node": "", "root": "0:0"}
+
+
+class DockerBottle(Bottle):
+    """Entered through a relay that ``docker exec`` starts; ended by removing its containers."""
+
+    def __init__(self, identity: str, paths: Paths, endpoint: str) -> None:
+        super().__init__(identity)
+        self._paths = paths
+        self._endpoint = endpoint
+
+    def claude_argv(self, argv: Sequence[str], *, tty: bool = True) -> list[str]:
+        """Return the host command that runs ``argv`` in the bottle."""
+        own = [sys.executable, "-I", "-m", "backends.docker.enter", self._endpoint]
+        return [*own, names.agent_container(self.identity), *(["-t"] if tty else []), "--", *argv]
+
+    def exec(self, script: str, *, user: str = USER) -> ExecResult:
+        """Run a shell ``script`` in the bottle and wait for it."""
+        command = self._command(("/bin/sh", "-s"), user)
+        try:
+            code, stdout, stderr = enter.capture(command, script.encode())
+        except enter.EnterError as error:
+            raise BottlemuxError(f"{self.identity}: {error}") from error
+        return ExecResult(code, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+
+    def run(self, argv: Sequence[str], *, user: str = USER, tty: bool = False) -> int:
+        """Run ``argv`` with this process's own standard streams."""
+        try:
+            return enter.run(self._command(tuple(argv), user, terminal=tty))
+        except enter.EnterError as error:
+            raise BottlemuxError(f"{self.identity}: {error}") from error
+
+    def _command(self, argv: tuple[str, ...], user: str, *, terminal: bool = False) -> enter.Command:
+        if user not in _USERS:
+            raise UsageError(f"a Docker bottle has the users {', '.join(_USERS)}, not {user!r}")
+        environ = {
+            name: os.environ[name] for name in ("TERM", "COLORTERM") if terminal and name in os.environ
+        }
+        container = names.agent_container(self.identity)
+        return enter.Command(
+            self._endpoint, container, argv, _USERS[user], environ=environ, terminal=terminal
+        )
+
+    def close(self) -> None:
+        """End the bottle and its sidecars and remove what the engine has of them."""
+        from backends.docker.engine import Engine
+
+        remove(Engine(self._endpoint), self.identity)
+        shutil.rmtree(self._paths.bottle(self.identity).runtime, ignore_errors=True)
+        standins.remove(self._paths, self.identity)
+
+
+def remove(engine: Engine, identity: str) -> None:
+    """Remove both containers and the network of a bottle. Idempotent."""
+    both = (names.agent_container(identity), names.sidecars_container(identity))
+    engine.connect()
+    with ThreadPoolExecutor(len(both)) as pool:
+        list(pool.map(engine.remove_container, both))
+    engine.remove_network(names.network(identity))

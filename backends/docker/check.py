@@ -1,0 +1,54 @@
+"""Whether an image has what a bottle needs; asked once for each image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bottlemux.errors import UsageError
+from bottlemux.files import make_private_dir, write_atomic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from backends.docker.engine import Engine
+
+_NEEDED = ("sh", "sleep", "git", "python3")
+_SCRIPT = (
+    "for name in " + " ".join(_NEEDED) + '; do command -v "$name" >/dev/null || echo "missing $name"; done; '
+    "python3 -I -S -c 'import sys; print(\"python\", sys.executable)'"
+)
+
+
+def find_python(engine: Engine, image: str, cache: Path) -> str:
+    """Return the path of the image's Python. An image that lacks what a bottle needs is a ``UsageError``."""
+    known = cache / f"image-{engine.image_id(image).removeprefix('sha256:')[:32]}"
+    if known.is_file():
+        return known.read_text("utf-8")
+    answers = [line.partition(" ") for line in _ask(engine, image).splitlines()]
+    missing = [name for word, _, name in answers if word == "missing"]
+    found = [path for word, _, path in answers if word == "python"]
+    if missing or not found:
+        raise UsageError(
+            f"the image {image!r} lacks {', '.join(missing) or 'a working python3'}",
+            hint="install them in its Dockerfile, or build it FROM our agent image",
+        )
+    make_private_dir(cache)
+    write_atomic(known, found[0])
+    return found[0]
+
+
+def _ask(engine: Engine, image: str) -> str:
+    """Run the check in a container without network and return what it printed."""
+    api = engine.api
+    with engine.translated(f"try the image {image}"):
+        host = api.create_host_config(
+            network_mode="none", cap_drop=["ALL"], security_opt=["no-new-privileges:true"]
+        )
+        container = api.create_container(image, ["/bin/sh", "-c", _SCRIPT], entrypoint=[], host_config=host)
+        try:
+            api.start(container)
+            api.wait(container, timeout=60)
+            output: bytes = api.logs(container, stdout=True, stderr=False)
+        finally:
+            api.remove_container(container, force=True)
+    return output.decode(errors="replace")

@@ -1,0 +1,172 @@
+"""What the two containers of a bottle are given, as the engine's own settings. No value here is secret."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends.docker import names
+from backends.programs import GUEST, HOME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from backends.docker.engine import Engine
+    from backends.docker.plan import DockerPlan
+
+WORKSPACE = "/workspace"
+SIDECARS_PROCESSES = 1024
+SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+_AUTHORITIES = "/run/authorities.pem"
+_GUEST_ETC = ("group", "gitconfig", "nsswitch.conf", "passwd")
+_NO_IPV6 = {"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1"}
+_HARDENING: dict[str, Any] = {
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges:true"],
+    "read_only": True,
+    "ipc_mode": "private",
+    "sysctls": _NO_IPV6,
+    # What a container prints would be kept by the engine.
+    "log_config": {"type": "none"},
+}
+_SCRATCH = {"/tmp": "1777", "/var/tmp": "1777", "/run": "0755"}  # noqa: S108 - inside the bottle
+
+
+def create_network(engine: Engine, plan: DockerPlan) -> None:
+    """Make the bottle's own network: no way out of it, and no address of this machine on it."""
+    options = {
+        "com.docker.network.bridge.inhibit_ipv4": "true",
+        "com.docker.network.bridge.enable_ip_masquerade": "false",
+    }
+    with engine.translated("make the bottle's network"):
+        engine.api.create_network(
+            names.network(plan.spec.identity), driver="bridge", internal=True, options=options,
+            labels=names.labels(plan.spec.paths, plan.spec.identity, names.AGENT), check_duplicate=True,
+        )  # fmt: skip
+
+
+def ensure_outside(engine: Engine) -> None:
+    """Have the network through which all sidecars, and nothing else, reach the outside; not each other."""
+    from docker.errors import APIError
+
+    options = {"com.docker.network.bridge.enable_icc": "false"}
+    with engine.translated("make the sidecars' network"):
+        try:
+            engine.api.create_network(
+                names.OUTSIDE_NETWORK, driver="bridge", options=options, labels={names.ROLE_LABEL: "outside"},
+                check_duplicate=True,
+            )  # fmt: skip
+        except APIError as error:
+            if error.status_code != 409:
+                raise
+
+
+def create_sidecars(engine: Engine, plan: DockerPlan, image: str) -> None:
+    """Make, not start, the container of the sidecars, on both networks."""
+    spec = plan.spec
+    host = _host_config(engine, plan, list(_sidecars_mounts(plan)), pids_limit=SIDECARS_PROCESSES)
+    network = names.network(spec.identity)
+    with engine.translated("make the sidecars' container"):
+        engine.api.create_container(
+            image, name=names.sidecars_container(spec.identity), user=_user(plan), hostname="sidecars",
+            environment={"HOME": "/tmp", "SSL_CERT_FILE": _AUTHORITIES, "SSL_CERT_DIR": "/nonexistent"},  # noqa: S108
+            labels=names.labels(spec.paths, spec.identity, names.SIDECARS), stdin_open=True, detach=False,
+            host_config=host, networking_config=engine.api.create_networking_config(
+                {network: engine.api.create_endpoint_config()}
+            ),
+        )  # fmt: skip
+        engine.api.connect_container_to_network(
+            names.sidecars_container(spec.identity), names.OUTSIDE_NETWORK
+        )
+
+
+def create_agent(engine: Engine, plan: DockerPlan, image: str, sidecars: str) -> None:
+    """Make, not start, the container of the agent, in which the sidecars are at the address ``sidecars``."""
+    spec = plan.spec
+    limits: dict[str, Any] = {"pids_limit": plan.pids}
+    if plan.memory:
+        limits |= {"mem_limit": plan.memory, "memswap_limit": plan.memory}
+    if plan.cpus:
+        limits["nano_cpus"] = int(plan.cpus * 1e9)
+    # The engine's own resolver would ask the outside; this one asks a port on which nobody listens.
+    limits |= {"dns": ["127.0.0.1"], "dns_search": ["."]}
+    limits["extra_hosts"] = dict.fromkeys(("egress", "supervise", "git-gate"), sidecars)
+    host = _host_config(engine, plan, list(_agent_mounts(plan)), **limits)
+    network = names.network(spec.identity)
+    with engine.translated("make the agent's container"):
+        engine.api.create_container(
+            image, ["/bin/sh", f"{GUEST}/lib/init", spec.identity], entrypoint=[], user=_user(plan),
+            name=names.agent_container(spec.identity), hostname=spec.identity[:63].replace("_", "-"),
+            environment=dict(plan.environ), working_dir=WORKSPACE,
+            labels=names.labels(spec.paths, spec.identity, names.AGENT), host_config=host,
+            healthcheck={"test": ["NONE"]}, networking_config=engine.api.create_networking_config(
+                {network: engine.api.create_endpoint_config()}
+            ),
+        )  # fmt: skip
+
+
+def _user(plan: DockerPlan) -> str:
+    return f"{plan.user[0]}:{plan.user[1]}"
+
+
+def _host_config(engine: Engine, plan: DockerPlan, mounts: list[Any], **more: Any) -> Any:
+    from docker.types import Ulimit
+
+    tmpfs = {
+        name: f"rw,nosuid,nodev,exec,mode={mode}{_scratch_size(plan)}" for name, mode in _SCRATCH.items()
+    }
+    return engine.api.create_host_config(
+        mounts=mounts, tmpfs=tmpfs, ulimits=[Ulimit(name="core", soft=0, hard=0)],
+        network_mode=names.network(plan.spec.identity), **_HARDENING, **more,
+    )  # fmt: skip
+
+
+def _scratch_size(plan: DockerPlan) -> str:
+    return f",size={max(1 << 20, plan.memory // 4)}" if plan.memory else ""
+
+
+def _mount(source: Path | str, target: str, *, writable: bool = False) -> Any:
+    from docker.types import Mount
+
+    return Mount(target, str(source), type="bind", read_only=not writable, propagation="rprivate")
+
+
+def _agent_mounts(plan: DockerPlan) -> Iterator[Any]:
+    files = plan.spec.files
+    yield _mount(files.guest, GUEST)
+    for name in _GUEST_ETC:
+        yield _mount(files.guest / "etc" / name, f"/etc/{name}")
+    yield _mount(files.guest / "ca.pem", SYSTEM_BUNDLE)
+    yield _mount(files.home, HOME, writable=True)
+    yield _mount(plan.workspace, WORKSPACE, writable=True)
+    for name in plan.protection.pinned:
+        yield _mount(plan.workspace / name, f"{WORKSPACE}/{name}", writable=True)
+    for name in plan.protection.paths:
+        yield _mount(plan.workspace / name, f"{WORKSPACE}/{name}")
+
+
+def _sidecars_mounts(plan: DockerPlan) -> Iterator[Any]:
+    """Show the sidecars this bottle's records and what its manifest names, each at the place it has here."""
+    files, bottle = plan.spec.files, plan.spec.resolved.bottle
+    yield _mount(files.state, str(files.state), writable=True)
+    yield _mount(files.runtime, str(files.runtime), writable=True)
+    yield _mount(files.guest / "etc" / "passwd", "/etc/passwd")
+    yield _mount(_system_authorities(), _AUTHORITIES)
+    named = {str(remote.identity_file) for remote in bottle.git}
+    named |= {route.upstream_ca for route in bottle.egress.routes if route.upstream_ca}
+    if plan.spec.pipelock_binary.startswith("/"):
+        named.add(plan.spec.pipelock_binary)
+    for path in sorted(named):
+        yield _mount(Path(path).expanduser(), str(Path(path).expanduser()))
+
+
+def _system_authorities() -> str:
+    """Return this machine's bundle: upstream servers are trusted as they are on the host."""
+    found = ssl.get_default_verify_paths().cafile
+    for candidate in (SYSTEM_BUNDLE, found, "/etc/pki/tls/certs/ca-bundle.crt"):
+        if candidate and Path(candidate).is_file():
+            return candidate
+    import certifi
+
+    return certifi.where()

@@ -1,0 +1,183 @@
+"""The one place that talks to an engine through its library; its errors become one clear line each."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import re
+import socket
+from typing import TYPE_CHECKING, Any
+
+from backends.docker import names
+from bottlemux.errors import BottlemuxError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+
+TIMEOUT_S = 60
+BUILD_TIMEOUT_S = 1800
+OLDEST_API = (1, 40)
+_START_HINT = "sudo systemctl start docker"
+_TRANSLATIONS = (
+    (r"no space left on device", "the engine's disk is full", "docker system prune"),
+    (r"all predefined address pools|could not find an available", "the engine has no free network addresses",
+     "bottlemux cleanup, or add address pools to the engine's daemon.json"),
+    (r"is already in use by container", "the container's name is in use", "bottlemux cleanup"),
+    (r"exec format error|does not match the .*platform", "the image is for another architecture", "rebuild the image"),
+    (r"bind source path does not exist: (.*)", "the engine does not see this machine's files",
+     "use an engine that runs on this machine"),
+)  # fmt: skip
+
+
+class Engine:
+    """One engine. Connects when it is first used."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+
+    @functools.cached_property
+    def api(self) -> Any:
+        """The library's low-level client; any of its errors is translated by :func:`translated`."""
+        import docker
+
+        with self.translated("reach"):
+            return docker.APIClient(base_url=self.endpoint, version="auto", timeout=TIMEOUT_S)
+
+    def connect(self) -> None:
+        """Connect now, before several threads would do it at once."""
+        _ = self.api
+
+    @contextlib.contextmanager
+    def translated(self, doing: str) -> Generator[None]:
+        """Turn the library's errors into ours: what was being done, why it failed, what to do."""
+        from docker.errors import APIError, DockerException
+        from requests.exceptions import RequestException
+
+        try:
+            yield
+        except APIError as error:
+            raise _translated(doing, str(error.explanation or error)) from error
+        except (DockerException, RequestException) as error:
+            raise self._unreachable(str(error)) from error
+
+    def _unreachable(self, text: str) -> UnavailableError:
+        if "Permission denied" in text:
+            return UnavailableError(
+                f"no permission to use the Docker engine at {self.endpoint}",
+                hint="sudo usermod -aG docker $USER, then log in again",
+            )
+        if "FileNotFoundError" in text or "refused" in text or "No such file" in text:
+            return UnavailableError(f"no Docker engine runs at {self.endpoint}", hint=_START_HINT)
+        return UnavailableError(
+            f"the Docker engine at {self.endpoint} does not answer: {_one_line(text)}", hint=_START_HINT
+        )
+
+    def check(self) -> dict[str, Any]:
+        """Return the engine's facts. Raises ``UnavailableError`` for one that cannot run bottles of this machine."""
+        with self.translated("reach"):
+            info: dict[str, Any] = self.api.info()
+            version: str = self.api.version()["ApiVersion"]
+        if tuple(map(int, version.split("."))) < OLDEST_API:
+            raise UnavailableError(
+                f"the Docker engine at {self.endpoint} is too old (API {version})",
+                hint="update it to 19.03 or newer",
+            )
+        if info["OSType"] != "linux" or info["Name"] != socket.gethostname():
+            raise UnavailableError(
+                f"the Docker engine at {self.endpoint} runs on another machine ({info['Name']}), "
+                "whose bottles cannot use this machine's directories",
+                hint="use an engine that runs on this machine",
+            )
+        return info
+
+    def image_id(self, reference: str) -> str:
+        """Return the id of an image; empty when the engine does not have it."""
+        from docker.errors import ImageNotFound
+
+        with self.translated("look at an image"):
+            try:
+                return str(self.api.inspect_image(reference)["Id"])
+            except ImageNotFound:
+                return ""
+
+    def build(
+        self, context: bytes, tag: str, arguments: Mapping[str, str], labels: Mapping[str, str]
+    ) -> Iterator[str]:
+        """Build the image ``tag`` from a tar archive, yielding what the build prints. Its failure raises."""
+        import io
+
+        with self.translated("build an image"):
+            events = self.api.build(
+                fileobj=io.BytesIO(context), custom_context=True, tag=tag, rm=True, forcerm=True, decode=True,
+                buildargs=dict(arguments), labels=dict(labels), timeout=BUILD_TIMEOUT_S,
+            )  # fmt: skip
+            tail: list[str] = []
+            for event in events:
+                if "error" in event:
+                    last = " / ".join(line for line in tail[-3:] if line)
+                    raise _translated(f"build {tag}", f"{event['error']} ({last})")
+                for line in str(event.get("stream", "")).splitlines():
+                    tail = [*tail[-5:], line.strip()]
+                    yield line
+
+    def containers(self, labels: Mapping[str, str], *, everything: bool = True) -> list[dict[str, Any]]:
+        """Return the containers with all of ``labels``, in one call."""
+        with self.translated("list containers"):
+            found: list[dict[str, Any]] = self.api.containers(
+                all=everything, filters={"label": _filters(labels)}
+            )
+        return found
+
+    def networks(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return the networks with all of ``labels``, in one call."""
+        with self.translated("list networks"):
+            found: list[dict[str, Any]] = self.api.networks(filters={"label": _filters(labels)})
+        return found
+
+    def images(self) -> list[dict[str, Any]]:
+        """Return the images that bottlemux built, in one call."""
+        with self.translated("list images"):
+            found: list[dict[str, Any]] = self.api.images(filters={"label": names.BASE_LABEL})
+        return found
+
+    def remove_container(self, name: str) -> None:
+        """End and remove a container; one that is gone is no error."""
+        self._remove(lambda: self.api.remove_container(name, force=True, v=True))
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network; one that is gone or still in use is no error."""
+        self._remove(lambda: self.api.remove_network(name))
+
+    def remove_image(self, name: str) -> None:
+        """Remove an image; one that is gone or still in use is no error."""
+        self._remove(lambda: self.api.remove_image(name))
+
+    def _remove(self, remove: Any) -> None:
+        from docker.errors import APIError
+
+        with self.translated("remove"):
+            try:
+                remove()
+            except APIError as error:
+                text = str(error.explanation or "")
+                gone = error.status_code in {403, 404, 409}
+                if not gone and "already in progress" not in text and "has active endpoints" not in text:
+                    raise
+
+
+def _filters(labels: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" if value else name for name, value in labels.items()]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:300]
+
+
+def _translated(doing: str, text: str) -> BottlemuxError:
+    with contextlib.suppress(ValueError, AttributeError, TypeError):
+        text = str(json.loads(text)["message"])
+    for pattern, message, hint in _TRANSLATIONS:
+        if re.search(pattern, text):
+            return BottlemuxError(f"cannot {doing}: {message}", hint=hint)
+    return BottlemuxError(f"cannot {doing}: {_one_line(text)}")

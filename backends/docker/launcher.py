@@ -1,0 +1,171 @@
+"""Starts a bottle's containers in order: the sidecars get their orders, the agent starts when they are healthy."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import ssl
+import struct
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from backends import sidecar_specs
+from backends.contract import Authority
+from backends.docker import containers, names
+from bottlemux.errors import BottlemuxError
+from sidecars.launch import SupervisorSpec, encode
+from sidecars.secrets import SecretSource, SecretStore, SecretUnavailable
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Generator
+
+    from backends.docker.engine import Engine
+    from backends.docker.plan import DockerPlan
+
+PORTS = {"egress": 3128, "supervise": 9100, "git-gate": 9418}
+START_TIMEOUT_S = 60.0
+_HEADER = struct.Struct("!BxxxI")
+_STDOUT = 1
+
+
+def make_authority(plan: DockerPlan) -> Authority:
+    """Return a new certificate authority for this run of the bottle."""
+    from sidecars.ca import make_ca
+
+    key, certificate = make_ca(f"bottlemux {plan.spec.identity}")
+    return Authority(certificate=certificate, key=key)
+
+
+def fingerprint(authority: Authority) -> str:
+    """Return the SHA-256 fingerprint of the authority's certificate."""
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(authority.certificate.decode())).hexdigest()
+
+
+def launch(
+    engine: Engine, plan: DockerPlan, authority: Authority, lock: int, images: tuple[str, str]
+) -> None:
+    """Start the bottle of ``plan`` and hand ``lock`` over to its sidecars."""
+    agent_image, sidecars_image = images
+    identity = plan.spec.identity
+    sidecar_specs.write_routes(plan.spec)
+    containers.ensure_outside(engine)
+    containers.create_network(engine, plan)
+    containers.create_sidecars(engine, plan, sidecars_image)
+    with _attached(engine, names.sidecars_container(identity)) as line:
+        _start(engine, names.sidecars_container(identity))
+        address, pid = _where(engine, plan, names.sidecars_container(identity))
+        spec = encode(_supervisor_spec(plan, authority))
+        ports = {name: PORTS[name] for name in _services(plan)}
+        line.say(
+            {"spec": spec, "lock": str(plan.spec.files.lock), "address": address, "ports": ports, "pid": pid}
+        )
+        containers.create_agent(engine, plan, agent_image, address)
+        line.expect("ready")
+        _start(engine, names.agent_container(identity))
+        _, init = _where(engine, plan, names.agent_container(identity))
+        line.say({"init_pid": init})
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        line.expect("held")
+
+
+def _services(plan: DockerPlan) -> list[str]:
+    bottle = plan.spec.resolved.bottle
+    wanted = {"egress": True, "git-gate": bool(bottle.git), "supervise": bottle.supervise}
+    return [name for name, present in wanted.items() if present]
+
+
+def _supervisor_spec(plan: DockerPlan, authority: Authority) -> SupervisorSpec:
+    files = plan.spec.files
+    spec = replace(plan.spec, secrets=_values(plan))
+    return SupervisorSpec(
+        slug=spec.identity,
+        backend=plan.backend_name,
+        status_file=files.status,
+        log_dir=files.logs,
+        bottle=None,
+        egress=sidecar_specs.egress(spec, authority),
+        git_gate=sidecar_specs.git_gate(spec),
+        supervise=sidecar_specs.supervise(spec),
+    )
+
+
+def _values(plan: DockerPlan) -> dict[str, SecretSource]:
+    """Read every credential now: the sidecars' container has neither the operator's files nor programs."""
+    store = SecretStore(plan.spec.secrets)
+    found: dict[str, SecretSource] = {}
+    for name in store.names:
+        with contextlib.suppress(SecretUnavailable):
+            found[name] = SecretSource(value=store.get(name))
+    return found
+
+
+def _start(engine: Engine, container: str) -> None:
+    with engine.translated("start a container"):
+        engine.api.start(container)
+
+
+def _where(engine: Engine, plan: DockerPlan, container: str) -> tuple[str, int]:
+    """Return a started container's address on the bottle's network and the process id of its process 1."""
+    with engine.translated("look at a container"):
+        facts: dict[str, Any] = engine.api.inspect_container(container)
+    network = facts["NetworkSettings"]["Networks"][names.network(plan.spec.identity)]
+    if not facts["State"]["Running"]:
+        raise BottlemuxError(
+            f"{container} ended at once: {facts['State'].get('Error') or facts['State']['ExitCode']}"
+        )
+    return str(network["IPAddress"]), int(facts["State"]["Pid"])
+
+
+class _Line:
+    """The standard streams of the sidecars' process 1: a JSON object a line in either direction."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._printed = {_STDOUT: b"", 2: b""}
+
+    def say(self, message: dict[str, object]) -> None:
+        self._connection.sendall(json.dumps(message).encode() + b"\n")
+
+    def expect(self, key: str) -> None:
+        """Wait for a message with ``key``; anything else is a failure of the sidecars."""
+        while b"\n" not in self._printed[_STDOUT]:
+            self._receive()
+        line, _, self._printed[_STDOUT] = self._printed[_STDOUT].partition(b"\n")
+        message = json.loads(line)
+        if key not in message:
+            raise BottlemuxError(f"the sidecars did not start: {message.get('error', 'no reason given')}")
+
+    def _receive(self) -> None:
+        try:
+            kind, length = _HEADER.unpack(self._exactly(_HEADER.size))
+            self._printed[kind] += self._exactly(length)
+        except (OSError, EOFError) as error:
+            complaint = self._printed[2].decode(errors="replace").strip().splitlines()
+            reason = complaint[-1] if complaint else str(error)
+            raise BottlemuxError(f"the sidecars did not start: {reason}") from error
+
+    def _exactly(self, count: int) -> bytes:
+        parts: list[bytes] = []
+        while count:
+            part = self._connection.recv(count)
+            if not part:
+                raise EOFError("their container ended")
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+
+@contextlib.contextmanager
+def _attached(engine: Engine, container: str) -> Generator[_Line]:
+    with engine.translated("attach to the sidecars"):
+        stream = engine.api.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+    # The library wraps the connection in a reader; orders have to be written to it.
+    connection: socket.socket = getattr(stream, "_sock", stream)
+    connection.settimeout(START_TIMEOUT_S)
+    try:
+        yield _Line(connection)
+    finally:
+        stream.close()

@@ -1,0 +1,119 @@
+"""The directories and files of a Docker bottle on this machine: what its containers mount."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backends import guest, workspace
+from backends.bubblewrap import standins
+from bottlemux.files import make_private_dir, write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from backends.docker.plan import DockerPlan
+
+_OWN_CODE = ("frames.py", "relay.py")
+_DIRECTORIES = ("bin", "etc", "lib", "skills")
+# Process 1: collects what others leave, outlives whatever the agent kills, ends at once when it is told to.
+_INIT = """\
+trap 'exit 0' TERM
+while :; do
+  sleep 2147483647 &
+  wait $!
+done
+"""
+
+
+def make_directories(plan: DockerPlan) -> None:
+    """Make every directory that the containers mount, the working copy included."""
+    spec = plan.spec
+    for directory in (
+        spec.files.runtime,
+        spec.files.logs,
+        spec.files.guest,
+        spec.files.home,
+        spec.files.proposals,
+    ):
+        make_private_dir(directory)
+    for name in _DIRECTORIES:
+        make_private_dir(spec.files.guest / name)
+    if spec.workspace == "mount":
+        standins.make(spec, plan.protection)
+    elif not spec.resumed:
+        _make_workspace(plan)
+
+
+def _make_workspace(plan: DockerPlan) -> None:
+    spec = plan.spec
+    with contextlib.suppress(OSError):
+        spec.files.workspace.rmdir()  # the record's directory comes with an empty one
+    if spec.workspace == "clone":
+        workspace.make_clone(spec.directory, spec.files.workspace, f"bottlemux/{spec.identity}")
+    else:
+        workspace.make_copy(spec.directory, spec.files.workspace)
+
+
+def remove(plan: DockerPlan) -> None:
+    """Remove what a failed launch made outside the bottle's state directory, which its caller owns."""
+    standins.remove(plan.spec.paths, plan.spec.identity)
+    shutil.rmtree(plan.spec.files.runtime, ignore_errors=True)
+
+
+def write_guest(plan: DockerPlan, files: Mapping[str, str]) -> None:
+    """Write ``files`` below the directory that the bottle sees, read-only, at ``/run/bottlemux``."""
+    for name, text in files.items():
+        write_atomic(plan.spec.files.guest / name, text, mode=0o644, durable=False)
+
+
+def write_home(plan: DockerPlan, files: Mapping[str, str]) -> None:
+    """Write ``files`` into a new home directory; one that an agent had is its own."""
+    if plan.spec.resumed:
+        return
+    for name, text in files.items():
+        make_private_dir((plan.spec.files.home / name).parent)
+        write_atomic(plan.spec.files.home / name, text, durable=False)
+
+
+def provision_prompt(plan: DockerPlan) -> None:
+    """Place the start script and what it reads, the bottle's own code, and a new home's files."""
+    own = {f"lib/{name}": Path(__file__).with_name(name).read_text("utf-8") for name in _OWN_CODE}
+    write_guest(plan, {**guest.prompt_files(plan.spec), **own, **_accounts(plan), "lib/init": _INIT})
+    (plan.spec.files.guest / "start").chmod(0o755)
+    write_home(plan, guest.home_files(plan.spec))
+
+
+def _accounts(plan: DockerPlan) -> dict[str, str]:
+    user, group = plan.user
+    others = "" if user == 0 else "root:x:0:0:root:/root:/bin/sh\n"
+    groups = "" if group == 0 else "root:x:0:\n"
+    return {
+        "etc/passwd": f"node:x:{user}:{group}:agent:/home/node:/bin/bash\n{others}"
+        "nobody:x:65534:65534:nobody:/:/bin/false\n",
+        "etc/group": f"node:x:{group}:\n{groups}nogroup:x:65534:\n",
+        "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+    }
+
+
+def link_python(plan: DockerPlan, path: str) -> None:
+    """Name the image's Python, for the relay: the agent may put another one first on its own search path."""
+    link = plan.spec.files.guest / "lib" / "python3"
+    link.unlink(missing_ok=True)
+    os.symlink(path, link)  # noqa: PTH211 - the target is a path in the bottle
+
+
+def provision_skills(plan: DockerPlan) -> None:
+    """Copy the agent's skills as they are now, and link them into a new home directory."""
+    files = plan.spec.files
+    shutil.rmtree(files.guest / "skills")
+    make_private_dir(files.guest / "skills")
+    for name, directory in guest.skill_directories(plan.spec).items():
+        shutil.copytree(directory, files.guest / "skills" / name, symlinks=False)
+    link = guest.skills_link(plan.spec)
+    if link is not None and not plan.spec.resumed:
+        make_private_dir((files.home / link[0]).parent)
+        (files.home / link[0]).symlink_to(link[1])

@@ -1,0 +1,95 @@
+"""The plan of a Docker bottle: a frozen value, made without changing anything."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backends.contract import BottlePlan
+from backends.environment import bottle_environ
+from backends.workspace import Protection, plan_protection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from backends.contract import BottleSpec
+
+DEFAULT_PROCESS_LIMIT = 4096
+_NO_PROTECTION = Protection((), (), ())
+_LOOPBACK = ("127.", "localhost", "[::1]")
+
+
+@dataclass(frozen=True)
+class DockerPlan(BottlePlan):
+    """What the bottle's containers will be given.
+
+    ``user`` is the numeric user and group of the operator, so that files of the workspace stay the operator's.
+    ``protection`` is about the mounted workspace; in the other modes the bottle has a copy of its own.
+    """
+
+    endpoint: str
+    user: tuple[int, int]
+    environ: Mapping[str, str]
+    protection: Protection
+    cpus: float | None
+    memory: int | None
+    pids: int
+
+    @property
+    def image(self) -> str | None:
+        """What the manifest says of the image; ``None`` is ours."""
+        return self.spec.resolved.bottle.image
+
+    @property
+    def workspace(self) -> Path:
+        """The directory on this machine that the bottle sees as ``/workspace``."""
+        return self.spec.directory if self.spec.workspace == "mount" else self.spec.files.workspace
+
+    def details(self) -> Sequence[tuple[str, str]]:
+        """Return what is particular here: engine, image, limits, and what is protected in a mounted workspace."""
+        rows = [("engine", self.endpoint), ("image", self.image or "agent"), ("limits", self._limits())]
+        if self.protection.paths:
+            rows.append(("read-only", ", ".join(self.protection.paths)))
+        return rows
+
+    def _limits(self) -> str:
+        parts = [
+            f"{self.cpus:g} CPUs" if self.cpus else "",
+            f"{self.memory / 2**30:.3g} GiB memory" if self.memory else "",
+            f"{self.pids} processes",
+        ]
+        return ", ".join(part for part in parts if part)
+
+
+def resolve(spec: BottleSpec, backend_name: str, endpoint: str) -> DockerPlan:
+    """Return the plan of ``spec`` for the engine at ``endpoint``."""
+    resources = spec.resolved.bottle.resources
+    return DockerPlan(
+        spec=spec,
+        backend_name=backend_name,
+        warnings=tuple(_warnings(spec)),
+        endpoint=endpoint,
+        user=(os.getuid(), os.getgid()),
+        environ=bottle_environ(spec),
+        protection=plan_protection(spec.directory) if spec.workspace == "mount" else _NO_PROTECTION,
+        cpus=resources.cpus,
+        memory=resources.memory,
+        pids=resources.pids or DEFAULT_PROCESS_LIMIT,
+    )
+
+
+def _warnings(spec: BottleSpec) -> list[str]:
+    found: list[str] = []
+    if os.getuid() == 0:
+        found.append("you are root: in the bottle, the agent is user id 0, without any capability")
+    for route in spec.resolved.bottle.egress.routes:
+        if route.token_ref and route.token_ref.name not in spec.secrets:
+            found.append(f"{route.token_ref.name} is not set: requests to {route.host} will be refused")
+        if route.upstream and route.upstream.startswith(_LOOPBACK):
+            found.append(
+                f"{route.upstream} is not this machine, but the sidecars' container: {route.host} will fail"
+            )
+        found += route.warnings()
+    return found
