@@ -40,7 +40,7 @@ def write_routes(spec: BottleSpec) -> None:
     store = ProposalStore(spec.files.proposals, spec.identity)
     with store.locked():
         routes = with_granted_routes(spec.resolved.bottle.egress.routes, store.list())
-        write_atomic(spec.files.routes, RouteSet(routes=routes).dump())
+        write_atomic(spec.files.routes, RouteSet(routes=routes).dump(), durable=False)
 
 
 def egress(spec: BottleSpec, authority: Authority) -> EgressSpec:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 from typing import TYPE_CHECKING, ClassVar
 
-from backends.bubblewrap.bottle import BubblewrapBottle
-from backends.contract import ActiveAgent, Availability, Bottle, BottleBackend, BottleSpec
-from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError, UsageError
+from backends.contract import ActiveAgent, BottleBackend
+from bottlemux.errors import NotFoundError, UsageError
 from bottlemux.identity import agent_of, is_slug
-from bottlemux.process import run
 from bottlemux.state.liveness import is_alive, read_status
 
 if TYPE_CHECKING:
@@ -19,14 +15,8 @@ if TYPE_CHECKING:
 
     from backends.bubblewrap.leftovers import BubblewrapCleanup
     from backends.bubblewrap.plan import BubblewrapPlan
-    from backends.contract import Authority
+    from backends.contract import Authority, Availability, Bottle, BottleSpec
     from bottlemux.paths import Paths
-
-INSTALL_HINT = "sudo apt-get install bubblewrap"
-_USERNS_HINT = (
-    "allow unprivileged user namespaces: sudo sysctl kernel.unprivileged_userns_clone=1, or on Ubuntu "
-    "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
-)
 
 
 class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
@@ -39,18 +29,9 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
 
     def is_available(self) -> Availability:
         """Try the smallest bottle: a program that does nothing."""
-        bwrap = shutil.which("bwrap")
-        if bwrap is None:
-            return Availability(available=False, reason="bwrap is not installed", hint=INSTALL_HINT)
-        probe = [bwrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/", "true"]
-        try:
-            result = run(probe, timeout=10.0)
-        except BottlemuxError as error:
-            return Availability(available=False, reason=error.message, hint=INSTALL_HINT)
-        if result.returncode != 0:
-            reason = result.stderr.decode(errors="replace").strip() or f"bwrap ended with {result.returncode}"
-            return Availability(available=False, reason=reason, hint=_USERNS_HINT)
-        return Availability(available=True)
+        from backends.bubblewrap import tool
+
+        return tool.availability()
 
     def _validate(self, spec: BottleSpec) -> None:
         if spec.resolved.bottle.image is not None:
@@ -70,12 +51,11 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
             )
 
     def _resolve_plan(self, spec: BottleSpec) -> BubblewrapPlan:
-        bwrap = shutil.which("bwrap")
-        if bwrap is None:
-            raise UnavailableError("bwrap is not installed", hint=INSTALL_HINT)
+        from backends.bubblewrap import tool
         from backends.bubblewrap.plan import resolve
 
-        return resolve(spec, bwrap, _version(bwrap))
+        bwrap = tool.find()
+        return resolve(spec, bwrap, tool.version(bwrap))
 
     def launch(self, plan: BubblewrapPlan) -> Bottle:
         """Make the bottle and its sidecars; see the contract."""
@@ -91,7 +71,7 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
             authority = launcher.make_authority(plan)
             self.provision(plan, authority)
             launcher.launch(zygote, plan, authority, lock, cache=self.paths.state / "cache")
-        return BubblewrapBottle(plan.spec.identity, self.paths)
+        return self._bottle(plan.spec.identity)
 
     def _provision_ca(self, plan: BubblewrapPlan, authority: Authority) -> None:
         from backends.bubblewrap import places
@@ -122,6 +102,11 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
         """Return a handle on a running bottle."""
         if not is_alive(self.paths.bottle(identity)):
             raise NotFoundError(f"{identity} does not run", hint=f"bottlemux resume {identity}")
+        return self._bottle(identity)
+
+    def _bottle(self, identity: str) -> Bottle:
+        from backends.bubblewrap.bottle import BubblewrapBottle
+
         return BubblewrapBottle(identity, self.paths)
 
     def enumerate_active(self) -> Sequence[ActiveAgent]:
@@ -158,8 +143,3 @@ def _identities(paths: Paths) -> list[str]:
         return sorted(name for name in os.listdir(paths.bottles) if is_slug(name))
     except FileNotFoundError:
         return []
-
-
-def _version(bwrap: str) -> tuple[int, ...]:
-    text = run([bwrap, "--version"], timeout=10.0).stdout.decode(errors="replace")
-    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])

@@ -131,7 +131,7 @@ def make_program_places(plan: BubblewrapPlan) -> None:
         if os.path.isdir(mount.source):  # noqa: PTH112
             make_private_dir(place)
         else:
-            write_atomic(place, b"")
+            write_atomic(place, b"", durable=False)
     for name, target in plan.program.links:
         link = root / "bin" / name
         link.unlink(missing_ok=True)

@@ -81,6 +81,7 @@ def preload() -> None:
     for name in _NEEDED_BY_START:
         import_module(name)
     import_module("backends.bubblewrap.places").own_code()
+    import_module("bottlemux.session.layout_files").load_shipped()
 
 
 def serve(connection: socket.socket, request: dict[str, object], descriptors: list[int]) -> None:

@@ -106,7 +106,9 @@ def _check_text(what: str, text: str) -> None:
 
 
 def with_identity(planned: Planned, identity: str) -> Planned:
-    """Return the same plan for the identity that was claimed."""
+    """Return the same plan for the identity that was claimed; as a rule it is the planned one."""
+    if identity == planned.spec.identity:
+        return planned
     spec = replace(planned.spec, identity=identity)
     return replace(planned, plan=planned.backend.prepare(spec))
 

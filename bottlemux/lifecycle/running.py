@@ -27,6 +27,7 @@ def start(context: Context, planned: Planned) -> str:
     agent = spec.resolved.agent
     record = context.store.create(
         agent.name,
+        preferred=spec.identity,
         bottle=spec.resolved.bottle.name,
         backend=planned.plan.backend_name,
         cwd=spec.directory,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from dataclasses import dataclass
@@ -74,7 +75,19 @@ def find_layout(name: str, paths: Paths, project: Path) -> LayoutFile:
 
 def load_layout(path: Path) -> Layout:
     """Read and check a layout file; :class:`UsageError` gives file, line and key of what is wrong."""
-    root, lines = yaml_source.parse(_read(path), str(path))
+    return _checked(_read(path), str(path))
+
+
+def load_shipped() -> None:
+    """Read the shipped layouts, so that a fork of this process has them at once."""
+    for path in layouts_dir().glob("*.yaml"):
+        load_layout(path)
+
+
+@functools.cache
+def _checked(text: str, path: str) -> Layout:
+    """Reading YAML takes longer than all the rest of opening a window: a process does it once for a text."""
+    root, lines = yaml_source.parse(text, path)
     try:
         return Layout.model_validate(root)
     except ValidationError as error:

@@ -84,8 +84,8 @@ class Workspace:
         exists = self._check_free(specs)
         builds = [building.window_commands(spec, self._home) for spec in specs]
         try:
-            self._arrange(specs, self._build(builds, size, exists=exists))
-            found = {window.slug: window for window in self.list()}
+            lines = self._arrange(specs, self._build(builds, size, exists=exists))
+            found = {window.slug: window for window in parse_windows(lines)}
             return [found[spec.slug] for spec in specs]
         except BaseException:
             with contextlib.suppress(BottlemuxError):
@@ -221,7 +221,8 @@ class Workspace:
                 self.server.batch([["kill-window", "-t", line] for line in error.output[:1]])
             raise
 
-    def _arrange(self, specs: Sequence[WindowSpec], printed: Lines) -> None:
+    def _arrange(self, specs: Sequence[WindowSpec], printed: Lines) -> Lines:
+        """Shape and mark the windows that were made; return what listing them then prints."""
         created = building.parse_created(printed)
         if len(created) != len(specs):
             raise TmuxError(
@@ -230,7 +231,7 @@ class Workspace:
         commands: Commands = []
         for spec, (window_id, (size, pane_ids)) in zip(specs, created.items(), strict=True):
             commands += building.arrange_commands(spec, window_id, size, pane_ids)
-        self.server.batch(commands)
+        return self.server.batch([*commands, LIST_COMMAND])
 
     def _require_own(self, pane_id: str) -> None:
         """Refuse a pane that is no bottle's: ids start again with the server, an old one may be anybody's."""

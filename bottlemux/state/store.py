@@ -56,8 +56,9 @@ class BottleStore:
         base_commit: str | None = None,
         from_project: bool = False,
         agent_digest: str | None = None,
+        preferred: str | None = None,
     ) -> Metadata:
-        """Claim a new identity and return its record, saved.
+        """Claim a new identity, ``preferred`` if it is free, and return its record, saved.
 
         The directory appears whole under its final name, with private subdirectories in it: no reader sees
         half of it and no other process, however close in time, gets the same identity. The caller removes
@@ -75,16 +76,17 @@ class BottleStore:
         draft = make_private_dir(self.paths.bottles / f"{_NEW}{uuid.uuid4().hex}")
         try:
             _make_subdirectories(draft, workspace)
-            return self._claim_any(draft, record)
+            return self._claim_any(draft, record, preferred or new_slug(agent))
         except BaseException:
             remove_tree(draft)
             raise
 
-    def _claim_any(self, draft: Path, record: Metadata) -> Metadata:
+    def _claim_any(self, draft: Path, record: Metadata, identity: str) -> Metadata:
         for _ in range(_ATTEMPTS):
-            named = replace(record, identity=new_slug(record.agent))
+            named = replace(record, identity=identity)
             if self._claim(draft, named):
                 return named
+            identity = new_slug(record.agent)
         raise BottlemuxError(
             f"no free identity for agent {record.agent!r}", hint="remove old bottles: `bottlemux rm SLUG`"
         )
