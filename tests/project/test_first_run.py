@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,9 +30,11 @@ def user(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Return the environment of a user without any configuration, on a tmux server of its own."""
     if not list((ROOT / ".venv").glob(".made-for-*")):
         pytest.skip("this environment was not made by scripts/setup, which would change it")
+    # The path of a Unix socket has room for 107 bytes.
+    sockets = tempfile.mkdtemp(prefix="up")
     environ = {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(tmp_path / "home"), "LANG": "C.UTF-8",
-        "TERM": "xterm-256color", "SHELL": "/bin/sh", "TMUX_TMPDIR": str(tmp_path), "BOTTLEMUX_TMUX_SOCKET": "new",
+        "TERM": "xterm-256color", "SHELL": "/bin/sh", "TMUX_TMPDIR": sockets, "BOTTLEMUX_TMUX_SOCKET": "new",
         "BOTTLEMUX_PYTHON": os.environ.get("BOTTLEMUX_PYTHON", ""),
     }  # fmt: skip
     (tmp_path / "home").mkdir()
@@ -38,6 +42,7 @@ def user(tmp_path: Path) -> Iterator[dict[str, str]]:
     yield environ
     subprocess.run((BOTTLEMUX, "stop", "--all"), env=environ, capture_output=True, timeout=DEADLINE_S)
     subprocess.run(("tmux", "-L", "new", "kill-server"), env=environ, capture_output=True, timeout=DEADLINE_S)
+    shutil.rmtree(sockets, ignore_errors=True)
 
 
 def run(user: dict[str, str], *argv: str, cwd: str = "project") -> subprocess.CompletedProcess[str]:
