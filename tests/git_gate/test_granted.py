@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING
 from sidecars.supervise.proposal import Proposal
 from sidecars.supervise.store import ProposalStore
 
-from .conftest import git
+from .conftest import Gate, free_port, git
 
 if TYPE_CHECKING:
     from .conftest import World
 
 
 def test_a_granted_branch_may_be_pushed_at_once_and_no_other(world: World) -> None:
-    gate = world.gate(branches=("bottlemux/*",))
-    gate.stop()
-    gate.unix.unlink()
     proposals = world.tmp / "proposals"
     proposals.mkdir()
-    gate.spec = replace(gate.spec, proposals_dir=proposals)
-    gate.start()
+    first = world.gate(branches=("bottlemux/*",))
+    gate = Gate(replace(first.spec, proposals_dir=proposals), free_port(), world.tmp / "granted.sock").start()
+    world.gates.append(gate)
     work = world.checkout(gate)
     new = world.commit(work)
     store = ProposalStore(proposals, gate.spec.slug)
