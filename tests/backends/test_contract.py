@@ -48,7 +48,7 @@ class TestPrepare:
         lines: list[str] = []
         world.backend.prepare(spec).print(lines.append)
         text = "".join(lines)
-        assert spec.identity in text
+        assert "dev in bottle dev" in text
         assert world.backend.name in text
         assert workspace in text
         assert "\x1b" not in text

@@ -42,7 +42,8 @@ def test_ids_are_unique() -> None:
 def test_what_is_no_verdict_is_an_error(attacked: World) -> None:
     with attacked.launch(workspace="copy") as bottle:
         bottle.exec(
-            "mkdir -p ~/.local/bin; printf '#!/bin/sh\\necho pwned' > ~/.local/bin/python3; chmod +x ~/.local/bin/python3"
+            "cd ~/.local/bin || { mkdir -p ~/.local/bin; cd ~/.local/bin; }; "
+            "printf '#!/bin/sh\\necho pwned' > python3; chmod +x python3"
         )
         with pytest.raises(BottlemuxError, match="verdict"):
             attack(bottle)
