@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mcp import types
 from mcp.server.lowlevel import Server
@@ -16,7 +16,6 @@ from sidecars.supervise.checks import AlreadyAllowed, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
 
     from sidecars.egress.routes import Route
     from sidecars.supervise.desk import Desk
@@ -27,6 +26,8 @@ INSTRUCTIONS = (
     "Ask the operator of this bottle for more than it allows. Ask for the least that is enough, say why, and do not "
     "ask again for what was rejected."
 )
+# Claude Code otherwise shows its model the names of tools only once it searches for them.
+_ALWAYS_LOADED: dict[str, Any] = {"anthropic/alwaysLoad": True}
 _RESULT = "Returns JSON: id, status (pending, approved, rejected, active, failed) and reason."
 _DESCRIPTIONS: Mapping[str, tuple[type[BaseModel], str]] = {
     "list-egress-routes": (asks.ListRoutes, "List what the bottle's proxy allows, as JSON."),
@@ -76,7 +77,7 @@ class _Tools:
 
     async def _list(self, _request: types.ListToolsRequest) -> types.ServerResult:
         tools = [
-            types.Tool(name=name, description=text, inputSchema=_schema(model))
+            types.Tool(name=name, description=text, inputSchema=_schema(model), _meta=_ALWAYS_LOADED)
             for name, (model, text) in self._offered.items()
         ]
         return types.ServerResult(types.ListToolsResult(tools=tools))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import ssl
 import tempfile
 import threading
@@ -29,6 +30,11 @@ HOST = "api.anthropic.com"
 MODEL = "claude-fake"
 
 
+def _tool_use_id() -> str:
+    """Return a new id: a second use of the same one counts as answered."""
+    return f"toolu_{secrets.token_hex(8)}"
+
+
 @dataclass(frozen=True)
 class Text:
     """An answer in words: the end of a turn."""
@@ -51,7 +57,7 @@ class ToolUse:
     stop_reason = "tool_use"
 
     def block(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        start = {"type": "tool_use", "id": "toolu_fake", "name": self.name, "input": {}}
+        start = {"type": "tool_use", "id": _tool_use_id(), "name": self.name, "input": {}}
         return start, {"type": "input_json_delta", "partial_json": json.dumps(self.input)}
 
 
@@ -185,7 +191,7 @@ def _message(answer: Answer) -> dict[str, Any]:
     if isinstance(answer, Text):
         content: dict[str, Any] = {"type": "text", "text": answer.text}
     else:
-        content = {"type": "tool_use", "id": "toolu_fake", "name": answer.name, "input": answer.input}
+        content = {"type": "tool_use", "id": _tool_use_id(), "name": answer.name, "input": answer.input}
     return {**_envelope(), "content": [content], "stop_reason": answer.stop_reason}
 
 
