@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 RELAY = ("/run/bottlemux/lib/python3", "-E", "-s", "-S", "-B", "/run/bottlemux/lib/relay.py")
 _CHUNK = 65536
 _GONE = 125
+_SIGNALLED = 128
+_CLIENT_TIMEOUT_S = 5.0
 # Not SIGHUP: it says that our terminal is gone. We end by it, and the relay then hangs up on the program.
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _CLIENT_VARIABLES = ("HOME", "PATH", "DOCKER_CONFIG", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
@@ -81,6 +83,8 @@ class _Session:
                 raise EnterError("the docker command is not installed") from error
             try:
                 code = self._copy(client)
+                if code is None:
+                    code = _code_of_killed(client)
             finally:
                 client.kill()
                 client.wait()
@@ -221,7 +225,7 @@ def _ignore(_number: int, _frame: object) -> None:
 @contextlib.contextmanager
 def _raw_terminal() -> Generator[None]:
     before = termios.tcgetattr(0)
-    tty.setraw(0)
+    tty.setraw(0, termios.TCSADRAIN)  # what was typed meanwhile is for the program
     try:
         yield
     finally:
@@ -231,6 +235,15 @@ def _raw_terminal() -> Generator[None]:
 def _window_size(terminal: int) -> tuple[int, int]:
     rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(terminal, termios.TIOCGWINSZ, b"\0" * 8))
     return rows, columns
+
+
+def _code_of_killed(client: subprocess.Popen[bytes]) -> int | None:
+    """The relay has the agent's own user, so the agent can kill it: that is an end like any other."""
+    try:
+        code = client.wait(_CLIENT_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return None
+    return code if code > _SIGNALLED else None
 
 
 def _last_line(complaint: bytes) -> str:

@@ -56,18 +56,11 @@ class Relay:
         signal.set_wakeup_fd(write_end)
         signal.signal(signal.SIGCHLD, _ignore)
         while True:
-            reading = [0, wakeup]
-            if len(self.out) < _OUTPUT_LIMIT:
-                reading += self.sources
-            writing = [1] if self.out else []
-            if self.input and self.stdin >= 0:
-                writing.append(self.stdin)
-            ready, writable, _ = select.select(reading, writing, [])
+            ready, writable, _ = select.select(self._readable(wakeup), self._writable(), [])
             if 0 in ready and not self._hear():
                 return self._hang_up()
-            for source in ready:
-                if source in self.sources:
-                    self._copy_output(source)
+            for source in self.sources.keys() & set(ready):
+                self._copy_output(source)
             if wakeup in ready:
                 os.read(wakeup, 4096)
                 code = self._ended()
@@ -77,6 +70,13 @@ class Relay:
                 return self._hang_up()
             if self.stdin in writable:
                 self._feed_program()
+
+    def _readable(self, wakeup: int) -> list[int]:
+        return [0, wakeup, *(self.sources if len(self.out) < _OUTPUT_LIMIT else ())]
+
+    def _writable(self) -> list[int]:
+        feeding = [self.stdin] if self.input and self.stdin >= 0 else []
+        return [*([1] if self.out else []), *feeding]
 
     def _hear(self) -> bool:
         try:
