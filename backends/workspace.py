@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 CLONE_TIMEOUT_S = 600.0
 
 # Files of a project by which a tool on the host can be made to run code. A directory is protected as a whole.
+# The locks of git's settings are among them: a mount protects a file only until somebody puts another in its place,
+# as git does to change a setting. While the locks are taken, git on the host refuses to.
 PROTECTED_DIRECTORIES = (
     ".bottlemux",
     ".claude",
     ".devcontainer",
+    ".git/config.lock",
+    ".git/config.worktree.lock",
     ".git/hooks",
     ".git/modules",
     ".git/worktrees",
@@ -40,7 +44,7 @@ PROTECTED_FILES = (
     ".gitmodules",
     ".mcp.json",
 )
-_STAND_IN_FILES = {".git/commondir": ".\n"}
+_STAND_IN_FILES = {".git/commondir": ".\n", ".git/config.worktree": ""}
 """Where git must read something harmless. Any other stand-in is an empty directory, which git does not see."""
 
 
@@ -61,10 +65,7 @@ def plan_protection(directory: Path) -> Protection:
     """Find what to protect in ``directory``. Raises ``UsageError`` where a link stands in place of such a file."""
     has_repository = _has_repository(directory)
     names = [*PROTECTED_DIRECTORIES, *PROTECTED_FILES]
-    if has_repository:
-        # A worktree's own settings are only read where the repository asks for them.
-        names = [name for name in names if name != ".git/config.worktree" or (directory / name).exists()]
-    else:
+    if not has_repository:
         names = [name for name in names if not name.startswith(".git/")] + [".git"]
     for name in names:
         _refuse_link(directory, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from .world import World
 
-NAMES = sorted({*PROTECTED_DIRECTORIES, *PROTECTED_FILES} - {".git/config.worktree"})
+NAMES = sorted({*PROTECTED_DIRECTORIES, *PROTECTED_FILES})
+LOCKS = {name for name in NAMES if name.endswith(".lock")}
 ATTACKS = {
     "write": "echo evil > {0}",
     "append": "echo evil >> {0}",
@@ -51,7 +53,7 @@ def test_no_attack_changes_a_protected_name(own: World, made: bool) -> None:
     if made:
         for name in NAMES:
             path = project / name
-            if not path.exists():
+            if not path.exists() and name not in LOCKS:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.mkdir() if name in PROTECTED_DIRECTORIES else path.write_text("mine\n")
         (project / ".git/commondir").write_text(".\n")
@@ -127,3 +129,44 @@ def test_a_stand_in_that_somebody_filled_is_left(own: World) -> None:
     (project / ".vscode" / "settings.json").write_text("{}")
     bottle.close()
     assert [path.name for path in project.iterdir()] == [".vscode"]
+
+
+@pytest.mark.bwrap
+def test_git_on_the_host_cannot_replace_a_file_that_a_mount_protects(own: World) -> None:
+    """It would be another file to the kernel, and from then on writable in the bottle."""
+    project = own.project(repository=True)
+    before = (project / ".git/config").read_bytes()
+    with own.launch(directory=project) as bottle:
+        for arguments in (
+            ["config", "a.b", "c"],
+            ["remote", "add", "x", "y"],
+            ["config", "--worktree", "a.b", "c"],
+        ):
+            with pytest.raises(subprocess.CalledProcessError) as refused:
+                git(project, *arguments)
+            assert b"lock" in refused.value.stderr
+        assert bottle.exec("echo evil >> .git/config").returncode != 0
+        for name in (
+            "status",
+            "log",
+            "branch new",
+            "commit -q --allow-empty -m x",
+            "switch -q -c other",
+            "gc -q",
+        ):
+            git(project, *name.split())
+    assert (project / ".git/config").read_bytes() == before
+    git(project, "config", "a.b", "c")
+
+
+@pytest.mark.bwrap
+def test_settings_of_a_worktree_cannot_be_made_where_git_would_read_them(own: World) -> None:
+    project = own.project(repository=True)
+    git(project, "config", "extensions.worktreeConfig", "true")
+    with own.launch(directory=project) as bottle:
+        script = (
+            "git config -f .git/config.worktree core.fsmonitor evil || echo '[core]' > .git/config.worktree"
+        )
+        assert bottle.exec(script).returncode != 0
+        git(project, "status")
+    assert not (project / ".git/config.worktree").exists()
