@@ -30,14 +30,14 @@ COMMANDS = {
     "logs": "show the logs of a bottle's sidecars",
     "audit": "show every allow and block of a bottle",
     "approvals": "decide about what agents ask for",
+    "diff": "show what an agent changed",
+    "fetch": "bring an agent's commits into the project's repository",
     "palette": "open the command palette",
     "doctor": "say what works on this machine and how to mend the rest",
     "cleanup": "remove what no live bottle owns",
 }
 _INTERRUPTED = 130
 _FOR_PROGRAMS = frozenset({"start", "exec"})
-WARM = frozenset({"start"})
-"""Commands that run in a fork of the zygote where one runs: those that need nearly every module."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,20 +53,11 @@ class _Parser(argparse.ArgumentParser):
 
 def dispatch(words: list[str]) -> int:
     """Run one command and return its exit code; every expected error is one line on standard error."""
-    if WARM.intersection(words[:1]) and (code := _run_warm(words)) is not None:
-        return code
     try:
         return run_here(words)
     except Become as become:
         sys.stdout.flush()
         os.execvp(become.argv[0], become.argv)
-
-
-def _run_warm(words: list[str]) -> int | None:
-    from bottlemux.cli.warm import run_in_fork
-    from bottlemux.paths import Paths
-
-    return run_in_fork(Paths.from_environ().runtime, words)
 
 
 def run_here(words: list[str]) -> int:

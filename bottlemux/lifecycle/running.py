@@ -13,7 +13,7 @@ from bottlemux.lifecycle.windows import window_for
 from bottlemux.state.liveness import is_alive
 
 if TYPE_CHECKING:
-    from backends.contract import Bottle
+    from backends.contract import Bottle, BottleSpec
     from bottlemux.lifecycle.context import Context
     from bottlemux.state.metadata import Metadata
 
@@ -34,6 +34,7 @@ def start(context: Context, planned: Planned) -> str:
         workspace=spec.workspace,
         layout=planned.layout,
         args=spec.arguments,
+        base_commit=_base_commit(spec),
         from_project=agent.from_project,
         agent_digest=agent.digest,
     )
@@ -44,6 +45,14 @@ def start(context: Context, planned: Planned) -> str:
         context.store.remove(record.identity)
         raise
     return record.identity
+
+
+def _base_commit(spec: BottleSpec) -> str | None:
+    if spec.workspace == "mount":
+        return None
+    from bottlemux.lifecycle.changes import base_commit
+
+    return base_commit(spec.directory)
 
 
 def _open_window_or_close(context: Context, record: Metadata, bottle: Bottle) -> None:
