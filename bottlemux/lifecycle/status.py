@@ -163,7 +163,7 @@ def _state(
 
 
 def count_blocked(audit: Path) -> int:
-    """Return how many requests were refused, from the audit log."""
+    """Return how many requests were refused, from the audit log. What the operator rejected is none of them."""
     try:
         with audit.open("rb") as stream:
             return sum(1 for line in stream if b'"block"' in line and _is_block(line))
@@ -174,7 +174,7 @@ def count_blocked(audit: Path) -> int:
 def _is_block(line: bytes) -> bool:
     try:
         entry = cast("dict[str, object]", json.loads(line))
-        return entry["decision"] == "block"
+        return entry["decision"] == "block" and entry.get("sidecar") != "supervise"
     except (ValueError, TypeError, KeyError):
         return False
 
@@ -189,7 +189,12 @@ def measure(statuses: Mapping[str, RuntimeStatus]) -> dict[str, Usage]:
     for slug, status in statuses.items():
         try:
             supervisor = psutil.Process(status.supervisor_pid)
-            families[slug] = [supervisor, *supervisor.children(recursive=True)]
+            family = {supervisor, *supervisor.children(recursive=True)}
+            if status.init_pid:
+                # In a container, the bottle is no child of its supervisor.
+                init = psutil.Process(status.init_pid)
+                family |= {init, *init.children(recursive=True)}
+            families[slug] = list(family)
         except psutil.Error:
             continue
     for process in (item for family in families.values() for item in family):

@@ -38,7 +38,9 @@ class EgressAsk(_Arguments):
         str, Field(min_length=1, max_length=255, description="One host name, as the refused request had it")
     ]
     port: Annotated[int, Field(ge=1, le=65535, description="443 unless given, 80 for http")] | None = None
-    scheme: Literal["http", "https"] = "https"
+    scheme: (
+        Annotated[Literal["http", "https"], Field(description="https unless given, http for port 80")] | None
+    ) = None
     methods: (
         Annotated[list[str], Field(max_length=_MAX_ITEMS, description="Such as GET; any unless given")] | None
     ) = None

@@ -24,6 +24,8 @@ _OBJECT_ID = re.compile(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,99}(=[A-Za-z0-9.+:~-]{1,60})?")
 _INSTRUCTION = re.compile(r"(RUN|ENV|ARG) \S.*")
 _MAX_BRANCH_BYTES = 240
+_HTTP_PORT = 80
+_HTTPS_PORT = 443
 _OWN_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 
 
@@ -43,8 +45,9 @@ class AlreadyAllowed(Exception):  # noqa: N818 - the answer, not a failure
 def egress_request(ask: EgressAsk, routes: Sequence[Route]) -> dict[str, object]:
     """Return the canonical form of what ``ask`` asks beside the ``routes`` in force."""
     host = _checked_host(ask.host)
-    port = ask.port or (80 if ask.scheme == "http" else 443)
-    wanted: dict[str, object] = {"host": host, "port": port, "scheme": ask.scheme}
+    scheme = ask.scheme or ("http" if ask.port == _HTTP_PORT else "https")
+    port = ask.port or (_HTTP_PORT if scheme == "http" else _HTTPS_PORT)
+    wanted: dict[str, object] = {"host": host, "port": port, "scheme": scheme}
     if ask.methods is not None:
         wanted["methods"] = sorted({method.upper() for method in ask.methods})
     if ask.paths is not None:

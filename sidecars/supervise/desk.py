@@ -132,7 +132,8 @@ def audit_entry(
         method=methods or kind,
         host=str(request.get("host", "")),
         port=port if isinstance(port, int) else 0,
-        path=paths or _place(request),
+        # The log cuts a path at these, which a path's prefix and a branch's name may hold.
+        path=(paths or _place(request)).replace("#", "%23").replace("?", "%3F"),
         rule=rule,
     )
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp.server.transport_security import TransportSecuritySettings
 
 from sidecars.supervise.spec import HOST, PORT
 
@@ -25,6 +24,7 @@ MAX_BODY_BYTES = 64 * 1024
 MAX_CONNECTIONS = 64
 BODY_TIMEOUT_S = 10.0
 MAX_DEPTH = 16
+_LINGER_BYTES = 1024 * 1024
 _PARSE_ERROR = -32700
 _INVALID_REQUEST = -32600
 _HOSTS = [HOST, f"{HOST}:{PORT}"]
@@ -41,7 +41,6 @@ async def run(server: Server[Any, Any], listeners: Sequence[socket.socket]) -> N
     manager = StreamableHTTPSessionManager(
         server,
         stateless=True,
-        security_settings=TransportSecuritySettings(allowed_hosts=_HOSTS, allowed_origins=_ORIGINS),
         max_request_body_size=MAX_BODY_BYTES,
     )
     config = uvicorn.Config(
@@ -63,11 +62,9 @@ class Guard:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        if refusal := _refuse_head(scope):
-            await _answer(send, *refusal)
-            return
+        # Read in any case: a connection that is closed with data unread takes the answer with it.
         body, problem = await _read_body(receive)
-        problem = problem or _refuse_body(body)
+        problem = _refuse_head(scope) or problem or _refuse_body(body)
         if problem:
             await _answer(send, *problem)
             return
@@ -94,18 +91,22 @@ def _refuse_head(scope: Scope) -> _Problem | None:
 
 
 async def _read_body(receive: Receive) -> tuple[bytes, _Problem | None]:
-    body = bytearray()
+    body, size = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             while True:
                 message = await receive()
                 if message["type"] != "http.request":
                     return b"", (400, _INVALID_REQUEST, "the request is not complete")
-                body += message.get("body", b"")
-                if len(body) > MAX_BODY_BYTES:
+                part = message.get("body", b"")
+                size += len(part)
+                if size <= MAX_BODY_BYTES:
+                    body += part
+                if message.get("more_body", False) and size < _LINGER_BYTES:
+                    continue
+                if size > MAX_BODY_BYTES:
                     return b"", (413, _INVALID_REQUEST, f"a message has at most {MAX_BODY_BYTES} bytes")
-                if not message.get("more_body", False):
-                    return bytes(body), None
+                return bytes(body), None
     except TimeoutError:
         return b"", (408, _INVALID_REQUEST, "the request took too long")
 

@@ -80,6 +80,8 @@ def test_canonical_route() -> None:
         "methods": ["GET", "POST"], "paths": ["/a", "/b"],
     }  # fmt: skip
     assert egress(host="a.example.com", scheme="http")["port"] == 80
+    assert egress(host="a.example.com", port=80)["scheme"] == "http"
+    assert egress(host="a.example.com", port=8080)["scheme"] == "https"
 
 
 def test_what_is_allowed_need_not_be_asked() -> None:

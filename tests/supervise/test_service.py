@@ -149,6 +149,12 @@ def test_what_cannot_be_written_is_no_success(server: Server, tmp_path: Path) ->
     assert server.call("egress-block", **ASK)["status"] == "pending"
 
 
+def test_what_cannot_be_recorded_is_no_success(server: Server) -> None:
+    server.spec.audit_file.mkdir()
+    assert server.call("egress-block", **ASK)["refused"]
+    assert server.store.list() == []
+
+
 def test_every_refusal_and_request_is_on_record(server: Server) -> None:
     server.call("egress-block", **ASK)
     server.call("egress-block", host="169.254.169.254", reason="x")
