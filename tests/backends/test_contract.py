@@ -7,12 +7,14 @@ import os
 import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bottlemux.errors import BottlemuxError, NotFoundError, UsageError
+from bottlemux.state.store import BottleStore
 
 from .world import git, processes, until
 
@@ -104,10 +106,31 @@ class TestLife:
         spec = world.spec()
         with world.launch(world.backend.prepare(spec)) as bottle:
             bottle.exec("echo kept > ~/note; echo mine > ~/.gitconfig")
-        from dataclasses import replace
-
         with world.launch(world.backend.prepare(replace(spec, resumed=True))) as again:
             assert again.exec("cat ~/note ~/.gitconfig").stdout == "kept\nmine\n"
+
+    def test_links_that_an_agent_plants_are_not_followed_on_the_host(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        outside = tmp_path / "outside"
+        outside.mkdir()
+        (outside / "settings.json").write_text("mine")
+        spec = world.spec(workspace="copy")
+        with world.launch(world.backend.prepare(spec)) as bottle:
+            for name in (
+                "~/.claude",
+                "~/.claude.json",
+                "~/.config",
+                "~/.gitconfig",
+                "/workspace/.git",
+                "/workspace/x",
+            ):
+                bottle.exec(f"rm -rf {name}; ln -s {outside} {name}")
+        with world.launch(world.backend.prepare(replace(spec, resumed=True))) as again:
+            assert again.exec("mkdir -p ~/a/b; chmod 000 ~/a/b ~/a ~ /workspace").returncode == 0
+        BottleStore(world.paths).remove(spec.identity)
+        assert not spec.files.state.exists()
+        assert [(path.name, path.read_text()) for path in outside.iterdir()] == [("settings.json", "mine")]
 
     def test_many_start_at_once(self, world: World) -> None:
         plans = [world.plan() for _ in range(3)]
