@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from backends.docker.engine import Engine
     from backends.docker.leftovers import DockerCleanup
     from backends.docker.plan import DockerPlan
-    from bottlemux.paths import BottlePaths, Paths
+    from bottlemux.paths import Paths
     from bottlemux.state.liveness import RuntimeStatus
 
 _CLIENT_HINT = "sudo apt-get install docker.io (or docker-ce-cli)"
@@ -97,7 +97,6 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
 
         engine = self._engine()
         files, identity = plan.spec.files, plan.spec.identity
-        self._end_half(engine, files, identity)
         with held_lock(files) as lock:
             try:
                 base = plan.spec.resolved.bottle.source.parent
@@ -113,12 +112,6 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
                 _undo(engine, plan)
                 raise
         return DockerBottle(identity, self.paths, plan.endpoint)
-
-    def _end_half(self, engine: Engine, files: BottlePaths, identity: str) -> None:
-        """End the sidecars of a bottle whose agent's container is gone: they would keep it from starting again."""
-        status = read_status(files)
-        if status is not None and is_alive(files) and not _is_whole(identity, status):
-            remove(engine, identity)
 
     def _provision_ca(self, plan: DockerPlan, authority: Authority) -> None:
         from backends.docker import launcher, places
@@ -150,10 +143,12 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         places.write_home(plan, guest.supervise_files(plan.spec))
 
     def find(self, identity: str) -> Bottle:
-        """Return a handle on a running bottle."""
+        """Return a handle on a running bottle. What is left of one that lost its agent's container is ended."""
         files = self.paths.bottle(identity)
         status = read_status(files)
-        if status is None or not is_alive(files) or not _is_whole(identity, status):
+        if status is not None and is_alive(files) and not _is_whole(identity, status):
+            DockerBottle(identity, self.paths, find_endpoint(self._context)).close()
+        if status is None or not is_alive(files):
             raise NotFoundError(f"{identity} does not run", hint=f"bottlemux resume {identity}")
         return DockerBottle(identity, self.paths, find_endpoint(self._context))
 

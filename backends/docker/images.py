@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _CERTIFICATES_HINT = "behind a proxy that intercepts TLS: bottlemux images build --ca FILE"
 _DIGEST_LENGTH = 12
+_PROGRESS_WIDTH = 100
 _LARGEST_CONTEXT = 64 << 20
 
 
@@ -123,7 +124,7 @@ def build(engine: Engine, source: Source, say: Callable[[str], object], options:
             source.archive(), source.tag, arguments, {names.BASE_LABEL: options.base_image or "default"}
         ):
             if line.startswith("Step "):
-                say(f"{source.name}: {line}")
+                say(f"{source.name}: {' '.join(line.split())[:_PROGRESS_WIDTH]}")
     except BottlemuxError as error:
         is_trust = "certificate" in error.message.lower()
         raise BottlemuxError(

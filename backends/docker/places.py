@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from backends.docker.plan import DockerPlan
 
+_SHIPPED = Path(__file__).parents[1] / "data"
 _OWN_CODE = ("frames.py", "relay.py")
 _DIRECTORIES = ("bin", "etc", "lib", "skills")
 # Process 1: collects what others leave, outlives whatever the agent kills, ends at once when it is told to.
@@ -84,7 +85,16 @@ def provision_prompt(plan: DockerPlan) -> None:
     own = {f"lib/{name}": Path(__file__).with_name(name).read_text("utf-8") for name in _OWN_CODE}
     write_guest(plan, {**guest.prompt_files(plan.spec), **own, **_accounts(plan), "lib/init": _INIT})
     (plan.spec.files.guest / "start").chmod(0o755)
+    _place_shipped_program(plan)
     write_home(plan, guest.home_files(plan.spec))
+
+
+def _place_shipped_program(plan: DockerPlan) -> None:
+    """Bring in a program that comes with bottlemux; any other one is the image's."""
+    name = plan.spec.resolved.agent.program[0]
+    shipped = _SHIPPED / name
+    if "/" not in name and shipped.is_file():
+        write_atomic(plan.spec.files.guest / "bin" / name, shipped.read_bytes(), mode=0o755, durable=False)
 
 
 def _accounts(plan: DockerPlan) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -69,7 +70,9 @@ def resume(context: Context, record: Metadata, backend_name: str | None = None) 
     A bottle that ended is launched again; a running one gets its window or its ended agent back.
     """
     if is_alive(context.paths.bottle(record.identity)):
-        return _mend(context, record)
+        # A bottle may have lost what the agent is in, while its sidecars run on: then it is launched again.
+        with contextlib.suppress(NotFoundError):
+            return _mend(context, record, find_bottle(context, record))
     planned = plan_resume(context, record, backend_name)
     bottle = planned.backend.launch(planned.plan)
     record = replace(record, backend=planned.plan.backend_name, started_at=_now())
@@ -79,8 +82,7 @@ def resume(context: Context, record: Metadata, backend_name: str | None = None) 
     return "started again"
 
 
-def _mend(context: Context, record: Metadata) -> str:
-    bottle = find_bottle(context, record)
+def _mend(context: Context, record: Metadata, bottle: Bottle) -> str:
     workspace = context.workspace
     window = workspace.find(record.identity)
     spec = window_for(context, record, bottle)
@@ -106,7 +108,7 @@ def find_bottle(context: Context, record: Metadata) -> Bottle:
 
 def stop(context: Context, record: Metadata) -> None:
     """End a bottle, its sidecars and its window; its state stays. What ended already is no error."""
-    if is_alive(context.paths.bottle(record.identity)):
+    with contextlib.suppress(NotFoundError):
         find_bottle(context, record).close()
     context.workspace.close(record.identity)
 
