@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backends.environment import GIT_GATE_URL, SUPERVISE_URL
@@ -11,7 +13,7 @@ from bottlemux.errors import BottlemuxError
 from bottlemux.process import run
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from backends.contract import BottleSpec
 
@@ -92,6 +94,8 @@ def gitconfig(spec: BottleSpec) -> str:
 
 
 def _user_section() -> str:
+    if not any(path.is_file() for path in _git_settings()):
+        return ""
     try:
         result = run(["git", "config", "--global", "--get-regexp", r"^user\.(name|email)$"], timeout=5.0)
     except BottlemuxError:
@@ -100,6 +104,13 @@ def _user_section() -> str:
     pairs = [line.partition(" ") for line in lines]
     entries = "".join(f"\t{key.removeprefix('user.')} = {_quoted(value)}\n" for key, _, value in pairs)
     return f"[user]\n{entries}" if entries else ""
+
+
+def _git_settings() -> Iterator[Path]:
+    """Yield the files of the operator's own git settings: without any, git need not be asked."""
+    home = Path(os.environ.get("HOME") or Path.home())
+    yield home / ".gitconfig"
+    yield Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config", "git", "config")
 
 
 def _quoted(value: str) -> str:

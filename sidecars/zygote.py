@@ -8,95 +8,26 @@ holds a secret, a policy or anything else of a bottle: what a connection says is
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import gc
-import hashlib
 import os
 import selectors
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import traceback
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from sidecars import ipc
+from sidecars import ipc, zygotes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
     from types import ModuleType
 
-LISTENER_FD = 3
 IDLE_EXIT_S = 900.0
 QUIET_S = 1.0
 """How long nothing has to be asked for before one more of the modules that can wait is loaded."""
-
-
-def build_id(modules: Sequence[str]) -> str:
-    """Return a name for the code of ``modules`` as installed now: a zygote of other code is not used."""
-    digest = hashlib.sha256(sys.executable.encode())
-    for package in sorted({name.partition(".")[0] for name in modules}):
-        found = find_spec(package)
-        for directory in (found and found.submodule_search_locations) or ():
-            for path, _names, files in os.walk(directory):
-                for name in sorted(files):
-                    if name.endswith(".py"):
-                        status = os.stat(f"{path}/{name}")  # noqa: PTH116 - some hundred of them
-                        digest.update(f"{path}/{name}:{status.st_mtime_ns}:{status.st_size}\n".encode())
-    return digest.hexdigest()[:12]
-
-
-def running(runtime: Path, modules: Sequence[str]) -> socket.socket | None:
-    """Return a connection to this user's zygote if one runs; see :func:`connect`."""
-    try:
-        return ipc.connect(_socket_path(runtime, modules))
-    except OSError:
-        return None
-
-
-def _socket_path(runtime: Path, modules: Sequence[str]) -> str:
-    return str(runtime / f"zygote-{build_id(modules)}.sock")
-
-
-def connect(runtime: Path, modules: Sequence[str]) -> socket.socket:
-    """Return a connection to this user's zygote, starting it when none runs. Raises ``OSError``.
-
-    ``runtime`` is a private directory of the user's, ``modules`` are what a new zygote imports beforehand. The
-    connection is usable at once: a zygote that is still importing takes it when it is ready. Its first message
-    names in ``entry``, as ``module:function``, what the child calls with connection, message and descriptors.
-    """
-    path = _socket_path(runtime, modules)
-    with (runtime / "zygote.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            return ipc.connect(path)
-        except OSError:
-            with ipc.listen(path) as listener:
-                _start(listener, modules, runtime / "zygote.log")
-        return ipc.connect(path)
-
-
-def _start(listener: socket.socket, modules: Sequence[str], log: Path) -> None:
-    environ = {name: os.environ[name] for name in ("HOME", "PATH", "LANG", "TZ") if name in os.environ}
-    # The listener is handed over open, so that connections queue from the first moment.
-    with log.open("ab") as output:
-        subprocess.Popen(
-            ["/bin/sh", "-c", 'exec "$@" 3<&0 0</dev/null', "sh", *_command(modules)],
-            stdin=listener.fileno(),
-            stdout=output,
-            stderr=output,
-            cwd="/",
-            env=environ,
-            start_new_session=True,
-        )
-
-
-def _command(modules: Sequence[str]) -> list[str]:
-    return [sys.executable, "-I", "-m", "sidecars.zygote", *modules]
 
 
 class Zygote:
@@ -193,8 +124,9 @@ def main(modules: Sequence[str]) -> None:
 
     One may also have ``preload_later``, which names what is to be imported once nothing is asked for.
     """
-    listener = socket.socket(fileno=LISTENER_FD)
+    listener = socket.socket(fileno=zygotes.LISTENER_FD)
     listener.set_inheritable(False)
+    zygotes.served.append(os.fsdecode(listener.getsockname()))
     loaded = [import_module(name) for name in modules]
     for module in loaded:
         module.preload()

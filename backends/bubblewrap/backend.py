@@ -54,8 +54,8 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
         from backends.bubblewrap import tool
         from backends.bubblewrap.plan import resolve
 
-        bwrap = tool.find()
-        return resolve(spec, bwrap, tool.version(bwrap))
+        bwrap, changed = tool.find()
+        return resolve(spec, bwrap, tool.version(bwrap, changed))
 
     def launch(self, plan: BubblewrapPlan) -> Bottle:
         """Make the bottle and its sidecars; see the contract."""

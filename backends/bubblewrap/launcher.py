@@ -11,7 +11,7 @@ from backends.contract import Authority
 from bottlemux.errors import BottlemuxError, UnavailableError
 from bottlemux.files import make_private_dir
 from bottlemux.preload import PRELOADED
-from sidecars import ipc, zygote
+from sidecars import ipc, zygotes
 from sidecars.ca import make_ca
 from sidecars.launch import ENTRY, BottleProcess, SupervisorSpec, encode
 
@@ -28,7 +28,7 @@ _CONTROL_FD = 10
 def connect(runtime: Path) -> socket.socket:
     """Return a connection to this user's zygote, started when there is none."""
     try:
-        return zygote.connect(make_private_dir(runtime), PRELOADED)
+        return zygotes.connect(make_private_dir(runtime), PRELOADED)
     except OSError as error:
         raise UnavailableError(f"the sidecars' parent process does not start: {error}") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import shutil
+from pathlib import Path
 
 from backends.contract import Availability
 from bottlemux.errors import BottlemuxError, UnavailableError
@@ -18,17 +19,18 @@ _USERNS_HINT = (
 _TIMEOUT_S = 10.0
 
 
-def find() -> str:
-    """Return where ``bwrap`` is; ``UnavailableError`` when it is not installed."""
+def find() -> tuple[str, int]:
+    """Return where ``bwrap`` is and when it was changed; ``UnavailableError`` when it is not installed."""
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         raise UnavailableError("bwrap is not installed", hint=INSTALL_HINT)
-    return bwrap
+    return bwrap, Path(bwrap).stat().st_mtime_ns
 
 
 @functools.cache
-def version(bwrap: str) -> tuple[int, ...]:
-    """Return the version of ``bwrap`` as numbers; asked once a process."""
+def version(bwrap: str, changed: int) -> tuple[int, ...]:
+    """Return the version of ``bwrap`` as numbers; asked once for a file that was last ``changed`` then."""
+    del changed
     text = run([bwrap, "--version"], timeout=_TIMEOUT_S).stdout.decode(errors="replace")
     return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
 
@@ -37,7 +39,7 @@ def availability() -> Availability:
     """Try the smallest bottle: a program that does nothing."""
     try:
         words = ["--unshare-user", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/", "true"]
-        result = run([find(), *words], timeout=_TIMEOUT_S)
+        result = run([find()[0], *words], timeout=_TIMEOUT_S)
     except BottlemuxError as error:
         return Availability(available=False, reason=error.message, hint=INSTALL_HINT)
     if result.returncode != 0:

@@ -1,4 +1,4 @@
-"""The entry point. It imports next to nothing: an ``exec`` takes a short way, all else goes on to ``dispatch``."""
+"""The entry point. It imports next to nothing: ``exec`` and ``start`` take short ways, all else ``dispatch``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,22 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every expected error is one line on standard error."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["exec"]:
-        from bottlemux.cli.quick import run_exec
-
-        code = run_exec(words)
-        if code is not None:
-            return code
+    code = _run_shortly(words)
+    if code is not None:
+        return code
     from bottlemux.cli.dispatch import dispatch
 
     return dispatch(words)
+
+
+def _run_shortly(words: list[str]) -> int | None:
+    """Return the exit code of a command that has a short way and could take it; ``None`` if nothing was done."""
+    if words[:1] == ["exec"]:
+        from bottlemux.cli.quick import run_exec
+
+        return run_exec(words)
+    if words[:1] == ["start"]:
+        from bottlemux.cli.warm import run_in_fork
+
+        return run_in_fork(words)
+    return None

@@ -76,6 +76,7 @@ def _warm_up(context: Context) -> None:
     """Let the sidecars' parent process begin to load while the manifest is read."""
     from bottlemux.files import make_private_dir
     from bottlemux.preload import PRELOADED
-    from sidecars import zygote
+    from sidecars import zygotes
 
-    zygote.connect(make_private_dir(context.paths.runtime), PRELOADED).close()
+    if not zygotes.serves(context.paths.runtime):
+        zygotes.connect(make_private_dir(context.paths.runtime), PRELOADED).close()

@@ -10,20 +10,18 @@ import contextlib
 import os
 import signal
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
+from bottlemux.directories import find_runtime
 from bottlemux.preload import PRELOADED
-from sidecars import ipc, zygote
+from sidecars import ipc, zygotes
 
+TYPE_CHECKING = False  # every start waits for what is imported here
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
 ENTRY = "bottlemux.cli.warm:serve"
 _NEEDED_BY_START = (
-    "backends.bubblewrap.launcher",
-    "backends.bubblewrap.plan",
     "bottlemux.cli.start",
     "bottlemux.lifecycle.running",
     "bottlemux.session.workspace",
@@ -31,9 +29,9 @@ _NEEDED_BY_START = (
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run_in_fork(runtime: Path, arguments: Sequence[str]) -> int | None:
+def run_in_fork(arguments: Sequence[str]) -> int | None:
     """Run the command in a fork of the running zygote; ``None`` when there is none, and nothing was done."""
-    connection = zygote.running(runtime, PRELOADED)
+    connection = zygotes.running(find_runtime(os.environ), PRELOADED)
     if connection is None:
         return None
     with connection:
@@ -41,16 +39,17 @@ def run_in_fork(runtime: Path, arguments: Sequence[str]) -> int | None:
             "entry": ENTRY,
             "arguments": list(arguments),
             "environ": dict(os.environ),
-            "cwd": str(Path.cwd()),
+            "cwd": os.getcwd(),  # noqa: PTH109 - pathlib takes longer than all else here
             "umask": _umask(),
         }
         ipc.send(connection, request, [0, 1, 2])
         reply = _await_reply(connection)
     if reply is None:
         return 1
-    if become := cast("list[str]", reply.get("become")):
+    become: list[str] = reply.get("become", [])
+    if become:
         os.execvp(become[0], become)
-    return int(cast("int", reply["code"]))
+    return int(reply["code"])
 
 
 def _umask() -> int:
@@ -59,7 +58,7 @@ def _umask() -> int:
     return mask
 
 
-def _await_reply(connection: socket.socket) -> dict[str, object] | None:
+def _await_reply(connection: socket.socket) -> ipc.Message | None:
     def forward(number: int, _frame: object) -> None:
         with contextlib.suppress(OSError):
             ipc.send(connection, {"signal": number})
@@ -80,11 +79,11 @@ def preload() -> None:
 
     for name in _NEEDED_BY_START:
         import_module(name)
-    import_module("backends.bubblewrap.places").own_code()
     import_module("bottlemux.session.layout_files").load_shipped()
+    import_module("bottlemux.manifest.loader").load_examples()
 
 
-def serve(connection: socket.socket, request: dict[str, object], descriptors: list[int]) -> None:
+def serve(connection: socket.socket, request: ipc.Message, descriptors: list[int]) -> None:
     """Be the command that the client asked for: the other end of :func:`run_in_fork`, in the fork."""
     import threading
 
@@ -94,15 +93,15 @@ def serve(connection: socket.socket, request: dict[str, object], descriptors: li
         os.dup2(source, target)
         os.close(source)
     os.environ.clear()
-    os.environ.update(cast("dict[str, str]", request["environ"]))
+    os.environ.update(request["environ"])
     os.chdir(str(request["cwd"]))
-    os.umask(cast("int", request["umask"]))
+    os.umask(request["umask"])
     _reopen_standard_streams()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_follow_client, args=(connection,), daemon=True).start()
     reply: dict[str, object] = {"code": 1}
     try:
-        reply = {"code": dispatch.run_here(cast("list[str]", request["arguments"]))}
+        reply = {"code": dispatch.run_here(request["arguments"])}
     except console.Become as become:
         reply = {"become": become.argv}
     finally:
@@ -123,5 +122,5 @@ def _follow_client(connection: socket.socket) -> None:
     """Raise in this process what is signalled to the client; its disappearance counts as a hang-up."""
     with contextlib.suppress(OSError, EOFError, ValueError):
         while (message := ipc.receive(connection)[0]) is not None:
-            os.kill(os.getpid(), cast("int", message["signal"]))
+            os.kill(os.getpid(), message["signal"])
     os.kill(os.getpid(), signal.SIGHUP)

@@ -96,6 +96,15 @@ def load_bottle(paths: Paths, name: str) -> Bottle:
     return validate(Bottle, document, given)
 
 
+def load_examples() -> None:
+    """Read the built-in manifests, so that a fork of this process has compiled what reading any needs."""
+    from bottlemux.paths import Paths
+
+    paths = Paths(_EXAMPLES, _EXAMPLES, _EXAMPLES)
+    for name in list_agents(paths, _EXAMPLES):
+        resolve(paths, name, _EXAMPLES)
+
+
 def load_agent(paths: Paths, name: str, cwd: Path) -> Agent:
     """Return the agent ``name`` as seen from ``cwd``: the project's, else the user's, else the built-in one.
 

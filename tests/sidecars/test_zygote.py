@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sidecars import ipc, zygote
+from sidecars import ipc, zygotes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -171,14 +171,14 @@ def test_the_name_of_its_socket_changes_with_the_code(
     package.mkdir()
     (package / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    before = zygote.build_id(["changing_package"])
-    assert zygote.build_id(["changing_package"]) == before
+    before = zygotes.build_id(["changing_package"])
+    assert zygotes.build_id(["changing_package"]) == before
     (package / "other.py").write_text("changed = True")
-    assert zygote.build_id(["changing_package"]) != before
+    assert zygotes.build_id(["changing_package"]) != before
 
 
 def test_none_running_is_no_error(tmp_path: Path) -> None:
-    assert zygote.running(tmp_path, ["sidecars"]) is None
+    assert zygotes.running(tmp_path, ["sidecars"]) is None
 
 
 def test_the_socket_is_private(started: Callable[..., object], tmp_path: Path) -> None:
