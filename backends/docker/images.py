@@ -101,7 +101,10 @@ class BuildOptions:
         """Return what ``$BOTTLEMUX_BASE_IMAGE`` and ``$BOTTLEMUX_BUILD_CA`` (a file) say."""
         env = os.environ if environ is None else environ
         file = env.get("BOTTLEMUX_BUILD_CA")
-        return cls(env.get("BOTTLEMUX_BASE_IMAGE", ""), Path(file).read_text("ascii") if file else "")
+        try:
+            return cls(env.get("BOTTLEMUX_BASE_IMAGE", ""), Path(file).read_text("ascii") if file else "")
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot read $BOTTLEMUX_BUILD_CA: {error}") from error
 
 
 def ensure(

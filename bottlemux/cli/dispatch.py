@@ -32,7 +32,9 @@ COMMANDS = {
     "approvals": "decide about what agents ask for",
     "diff": "show what an agent changed",
     "fetch": "bring an agent's commits into the project's repository",
+    "layout": "save window layouts, and give them to running windows",
     "palette": "open the command palette",
+    "images": "list, build and remove the images of Docker bottles",
     "doctor": "say what works on this machine and how to mend the rest",
     "cleanup": "remove what no live bottle owns",
 }
