@@ -61,7 +61,9 @@ class Zygote:
 
     def _load_next(self) -> None:
         """Load one module; none takes so long that a start in this moment would be felt to wait."""
-        import_module(self._later.pop(0))
+        # Who needs it will say what is wrong with it; starts must not suffer from that.
+        with contextlib.suppress(ImportError):
+            import_module(self._later.pop(0))
         if not self._later:
             _keep_for_good()
 
