@@ -6,6 +6,8 @@ file-system monitor or a transport helper of the repository.
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,10 +17,11 @@ from bottlemux.files import make_private_dir
 from bottlemux.process import run, scrubbed_environ
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 CLONE_TIMEOUT_S = 600.0
+_CREDENTIALS = re.compile(r"\A(https?://)[^/?#]*@", re.IGNORECASE)
 
 # Files of a project by which a tool on the host can be made to run code. A directory is protected as a whole.
 # The locks of git's settings are among them: a mount protects a file only until somebody puts another in its place,
@@ -124,8 +127,11 @@ def remove_placeholders(directory: Path, names: Iterable[str]) -> None:
             path.rmdir()
 
 
-def git(*arguments: str, cwd: Path, timeout: float = 60.0) -> str:
-    """Run git in a directory that may be hostile and return what it printed; a failure raises ``BottlemuxError``."""
+def git(*arguments: str, cwd: Path, timeout: float = 60.0, settings: Sequence[str] = ()) -> str:
+    """Run git in a directory that may be hostile and return what it printed; a failure raises ``BottlemuxError``.
+
+    ``settings`` are more of its configuration, as ``name=value``.
+    """
     environ = {
         **scrubbed_environ(),
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -135,7 +141,7 @@ def git(*arguments: str, cwd: Path, timeout: float = 60.0) -> str:
     }
     safe = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "core.sshCommand=false", "protocol.allow=never",
             "protocol.file.allow=always", "core.attributesFile=/dev/null", "submodule.recurse=false"]  # fmt: skip
-    options = [word for setting in safe for word in ("-c", setting)]
+    options = [word for setting in (*safe, *settings) for word in ("-c", setting)]
     result = run(["git", *options, *arguments], cwd=cwd, env=environ, timeout=timeout)
     if result.returncode != 0:
         reason = result.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
@@ -154,19 +160,34 @@ def make_clone(source: Path, target: Path, branch: str) -> None:
     try:
         git("clone", "--quiet", "--no-hardlinks", "--no-checkout", "--", str(source), str(target),
             cwd=target.parent, timeout=CLONE_TIMEOUT_S)  # fmt: skip
-        git("checkout", "--quiet", "--force", "-B", branch, cwd=target, timeout=CLONE_TIMEOUT_S)
+        git("checkout", "--quiet", "--force", "-B", branch,
+            cwd=target, timeout=CLONE_TIMEOUT_S, settings=_filters_off(target.parent))  # fmt: skip
         _keep_remotes(source, target)
     except BottlemuxError:
         shutil.rmtree(target, ignore_errors=True)
         raise
 
 
+def _filters_off(outside: Path) -> list[str]:
+    """Return settings without the filters of the operator's own: the attributes in a repository name them.
+
+    ``outside`` is a directory in no repository.
+    """
+    question = ["--includes", "--null", "--name-only", "--get-regexp", r"^filter\."]
+    keys = os.fsdecode(run(["git", "config", "--global", *question], cwd=outside).stdout)
+    names = dict.fromkeys(key.rpartition(".")[0] for key in keys.split("\0") if key)
+    return [f"{name}.{off}" for name in names for off in ("smudge=", "clean=", "process=", "required=false")]
+
+
 def _keep_remotes(source: Path, target: Path) -> None:
-    """Let the clone name the remotes that the project names: the path on the host means nothing in a bottle."""
+    """Let the clone name the remotes that the project names: the path on the host means nothing in a bottle.
+
+    A user name or token in a URL is left out: the agent reads these.
+    """
     git("remote", "remove", "origin", cwd=target)
     for name in git("remote", cwd=source).split():
         url = git("config", "--get", f"remote.{name}.url", cwd=source).strip()
-        git("remote", "add", "--", name, url, cwd=target)
+        git("remote", "add", "--", name, _CREDENTIALS.sub(r"\1", url), cwd=target)
 
 
 def make_copy(source: Path, target: Path) -> None:
@@ -174,9 +195,18 @@ def make_copy(source: Path, target: Path) -> None:
     make_private_dir(target.parent)
     try:
         shutil.copytree(source, target, symlinks=True, ignore=_special_files)
-    except (shutil.Error, OSError) as error:
+    except OSError as error:
         shutil.rmtree(target, ignore_errors=True)
-        raise BottlemuxError(f"cannot copy {str(source)!r}: {error}") from error
+        raise BottlemuxError(f"cannot copy {str(source)!r}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    """Return why a copy failed; ``shutil.Error`` lists every file, as source, target and reason."""
+    if not isinstance(error, shutil.Error):
+        return str(error)
+    failures: list[tuple[str, str, str]] = error.args[0]
+    others = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+    return f"{failures[0][2]}{others}"
 
 
 def _special_files(directory: str, names: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -142,6 +143,51 @@ def test_the_witness_can_see(source: Path, tmp_path: Path) -> None:
     witness.unlink()
     workspace.git("status", cwd=source)
     assert not witness.exists()
+
+
+@pytest.mark.parametrize("kind", ["smudge", "process"])
+def test_a_filter_of_the_operators_own_does_not_run_on_what_an_agent_wrote(
+    source: Path, tmp_path: Path, kind: str
+) -> None:
+    witness = tmp_path / "witness"
+    settings = f'[filter "own.x"]\n\t{kind} = touch {witness}\n\trequired = true\n'
+    (tmp_path / "home/.gitconfig").write_text(settings)
+    (source / ".gitattributes").write_text("* filter=own.x\n")
+    git(source, "add", ".")
+    git(source, "commit", "-qm", "attributes")
+    workspace.make_clone(source, tmp_path / "target", "bottlemux/x")
+    assert (tmp_path / "target/file").read_text() == "one\n"
+    assert not witness.exists()
+
+
+REMOTES = {
+    "token": ("https://user:s3cret@example.com/a.git", "https://example.com/a.git"),
+    "two signs": ("HTTPS://a@b:s3cret@example.com/a@b.git", "HTTPS://example.com/a@b.git"),
+    "ssh": ("ssh://git@example.com:22/a.git", "ssh://git@example.com:22/a.git"),
+    "scp form": ("git@example.com:a.git", "git@example.com:a.git"),
+    "in the path": ("https://example.com/a@b.git", "https://example.com/a@b.git"),
+}
+
+
+@pytest.mark.parametrize(("url", "expected"), REMOTES.values(), ids=REMOTES)
+def test_a_clone_names_the_projects_remotes_without_credentials(
+    source: Path, tmp_path: Path, url: str, expected: str
+) -> None:
+    git(source, "remote", "add", "origin", url)
+    workspace.make_clone(source, tmp_path / "target", "bottlemux/x")
+    assert git(tmp_path / "target", "remote", "get-url", "origin").strip() == expected
+
+
+def test_a_failed_copy_says_why_in_a_line(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise shutil.Error([("a", "b", "[Errno 13] Permission denied: 'a'")] * 3)
+
+    monkeypatch.setattr(shutil, "copytree", refuse)
+    with pytest.raises(BottlemuxError, match=r"Permission denied: 'a' \(and 2 more\)$"):
+        workspace.make_copy(source, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
 
 
 def test_links_to_the_host_stay_links(source: Path, tmp_path: Path) -> None:
