@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from bottlemux.session.commands import as_process
 from bottlemux.session.geometry import LayoutError, layout_string
-from bottlemux.session.models import plain_value
+from bottlemux.session.models import encode_command, plain_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bottlemux.session.layout import WindowLayout
     from bottlemux.session.models import PaneSpec, WindowSpec
 
 type Command = list[str]
@@ -106,16 +107,27 @@ def arrange_commands(
 ) -> list[Command]:
     """Return what gives the window its layout, options and focus, once its size is known."""
     layout = spec.layout
-    options = layout.options if layout is not None else {}
     focus = layout.focused_pane if layout is not None else 0
-    commands = [
-        ["set-option", "-wq", "-t", window_id, name, _in_characters(name, value, size)]
-        for name, value in options.items()
-    ]
+    commands = option_commands(layout, window_id, size) if layout is not None else []
     if len(pane_ids) > 1:
         commands.append(["select-layout", "-t", window_id, _layout_name(spec, size)])
     commands.append(["select-pane", "-t", pane_ids[focus]])
+    if layout is not None and layout.zoom and len(pane_ids) > 1:
+        commands.append(["resize-pane", "-Z", "-t", pane_ids[focus]])
     return commands
+
+
+def option_commands(layout: WindowLayout, window_id: str, size: tuple[int, int]) -> list[Command]:
+    """Return what sets the options that ``layout`` names."""
+    return [
+        ["set-option", "-wq", "-t", window_id, name, _in_characters(name, value, size)]
+        for name, value in layout.options.items()
+    ]
+
+
+def pane_commands(window_id: str, slug: str, pane: PaneSpec, home: str = "/") -> list[Command]:
+    """Return what adds ``pane`` to a window there is, as its active one; :func:`parse_created` reads its line."""
+    return [_split(home, as_process(pane.argv), window_id), *_mark_pane(slug, pane, window_id)]
 
 
 def literal(text: str) -> str:
@@ -147,9 +159,9 @@ def _new_window(name: str, home: str, process: Sequence[str]) -> Command:
     return ["new-window", *where, "-P", "-F", _CREATED_FORMAT, "--", *process]
 
 
-def _split(home: str, process: Sequence[str]) -> Command:
+def _split(home: str, process: Sequence[str], target: str = _LAST) -> Command:
     # Not -d: the new pane becomes the window's active one, which is how the next command finds it.
-    return ["split-window", "-t", _LAST, "-c", literal(home), "-P", "-F", _CREATED_FORMAT, "--", *process]
+    return ["split-window", "-t", target, "-c", literal(home), "-P", "-F", _CREATED_FORMAT, "--", *process]
 
 
 def _mark_window(spec: WindowSpec) -> list[Command]:
@@ -167,7 +179,9 @@ def _mark_window(spec: WindowSpec) -> list[Command]:
     return [["set-option", "-wq", "-t", _LAST, name, value] for name, value in options.items()]
 
 
-def _mark_pane(slug: str, pane: PaneSpec) -> list[Command]:
+def _mark_pane(slug: str, pane: PaneSpec, target: str = _LAST) -> list[Command]:
     # The slug is on the pane too, so that it is still found when the user moves it to a window of its own.
     marks = {"@bottlemux_slug": slug, "@bottlemux_role": plain_value(pane.role)}
-    return [["set-option", "-p", "-t", _LAST, name, value] for name, value in marks.items()]
+    if pane.command:
+        marks["@bottlemux_command"] = encode_command(pane.command)
+    return [["set-option", "-p", "-t", target, name, value] for name, value in marks.items()]

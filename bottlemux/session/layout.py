@@ -118,7 +118,10 @@ class TreeLayout(_Model):
 
 
 class WindowLayout(_Model):
-    """A window. ``tree`` decides the arrangement; ``layout`` does without it, and for tmuxp."""
+    """A window. ``tree`` decides the arrangement; ``layout`` does without it, and for tmuxp.
+
+    ``zoom`` shows the pane with the focus alone.
+    """
 
     window_name: str = Field(default="bottle", max_length=80)
     agent: str | None = None
@@ -128,6 +131,7 @@ class WindowLayout(_Model):
         dict[str, Annotated[str, BeforeValidator(_option_value)]], AfterValidator(_check_options)
     ] = {}
     focus: bool = False
+    zoom: bool = False
     panes: tuple[Annotated[PaneLayout, BeforeValidator(_as_pane)], ...] = Field(
         min_length=1, max_length=MAX_PANES
     )

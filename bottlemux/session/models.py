@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from bottlemux.errors import UsageError
 
@@ -19,10 +20,14 @@ _MAX_NAME = 40
 
 @dataclass(frozen=True)
 class PaneSpec:
-    """A pane to make: ``argv`` is its process, run by no shell. Every user can read it: never a secret."""
+    """A pane to make: ``argv`` is its process, run by no shell. Every user can read it: never a secret.
+
+    ``command`` is the layout's ``shell_command`` that ``argv`` runs, by which the pane is saved again.
+    """
 
     role: str
     argv: tuple[str, ...]
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,9 @@ class WindowSpec:
         A ``shell_command`` comes from a file the agent may have written: ``argv_for`` must run it in the
         bottle.
         """
-        panes = tuple(PaneSpec(pane.role_name, tuple(argv_for(pane))) for pane in layout.panes)
+        panes = tuple(
+            PaneSpec(pane.role_name, tuple(argv_for(pane)), pane.shell_command) for pane in layout.panes
+        )
         return cls(slug=slug, agent=agent, backend=backend, panes=panes, layout=layout)
 
     @property
@@ -122,3 +129,18 @@ def safe_name(text: str) -> str:
 def plain_value(text: str) -> str:
     """Return ``text`` without the control characters that would break a listing of a line a pane."""
     return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def encode_command(command: tuple[str, ...]) -> str:
+    """Return a ``shell_command`` as one line for a pane's mark; :func:`decode_command` is the inverse."""
+    return json.dumps(command) if command else ""
+
+
+def decode_command(text: str) -> tuple[str, ...]:
+    """Return the ``shell_command`` in a pane's mark; empty for what is none."""
+    try:
+        value: object = json.loads(text)
+    except ValueError:
+        return ()
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return tuple(item for item in items if isinstance(item, str))

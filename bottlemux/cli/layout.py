@@ -1,0 +1,104 @@
+"""``bottlemux layout``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from bottlemux.cli import console
+
+if TYPE_CHECKING:
+    import argparse
+
+    from bottlemux.lifecycle.context import Context
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="the layouts there are, and whose they are")
+    listing.add_argument("--json", action="store_true", help="one JSON document")
+    listing.set_defaults(run=_list)
+    show = actions.add_parser("show", help="print a layout's file")
+    show.set_defaults(run=_show)
+    save = actions.add_parser("save", help="keep a live window as a layout of yours")
+    _add_slug(save)
+    save.add_argument("--session", action="store_true", help="the windows of all bottles")
+    save.add_argument("--force", action="store_true", help="replace a layout of this name")
+    save.set_defaults(run=_save)
+    apply = actions.add_parser("apply", help="rearrange a running window; its programs go on")
+    _add_slug(apply)
+    apply.add_argument("--close", action="store_true", help="end the panes that the layout has no place for")
+    apply.set_defaults(run=_apply)
+    remove = actions.add_parser("rm", help="delete a layout of yours")
+    remove.set_defaults(run=_remove)
+    for action in (show, save, apply, remove):
+        action.add_argument("name", metavar="NAME", help="a layout")
+
+
+def _add_slug(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--slug",
+        metavar="SLUG",
+        help="the bottle whose window it is (default: the window this is called from)",
+    )
+
+
+def _list(context: Context, options: argparse.Namespace) -> int:
+    from bottlemux.session.layout_files import list_layouts
+
+    layouts = list_layouts(context.paths, context.cwd)
+    if options.json:
+        console.write_json(
+            [{"name": item.name, "origin": item.origin, "path": str(item.path)} for item in layouts]
+        )
+        return 0
+    for line in console.table([(item.name, item.origin, str(item.path)) for item in layouts], _HEADINGS):
+        sys.stdout.write(line + "\n")
+    return 0
+
+
+_HEADINGS = ("NAME", "ORIGIN", "FILE")
+
+
+def _show(context: Context, options: argparse.Namespace) -> int:
+    from bottlemux.session.layout_files import find_layout, load_layout
+    from bottlemux.text import printable
+
+    path = find_layout(options.name, context.paths, context.cwd).path
+    load_layout(path)
+    for line in path.read_text("utf-8").splitlines():
+        sys.stdout.write(printable(line) + "\n")
+    return 0
+
+
+def _save(context: Context, options: argparse.Namespace) -> int:
+    from bottlemux.lifecycle import arranging
+
+    windows = (
+        context.workspace.list() if options.session else [arranging.current_window(context, options.slug)]
+    )
+    path = arranging.save(
+        context, options.name, arranging.capture(context, windows), replace_old=options.force
+    )
+    sys.stdout.write(f"{path}: saved from {', '.join(window.slug for window in windows)}\n")
+    return 0
+
+
+def _apply(context: Context, options: argparse.Namespace) -> int:
+    from bottlemux.lifecycle.arranging import apply
+
+    slugs, unused = apply(context, options.name, options.slug, close=options.close)
+    for slug in slugs:
+        sys.stdout.write(f"{slug}: now in layout {options.name}\n")
+    for window in unused:
+        agent = window.agent or "AGENT"
+        sys.stderr.write(f"bottlemux: warning: no window is left for a part of the layout: start {agent}\n")
+    return 0
+
+
+def _remove(context: Context, options: argparse.Namespace) -> int:
+    from bottlemux.lifecycle.arranging import remove
+
+    sys.stdout.write(f"{remove(context, options.name)}: removed\n")
+    return 0
