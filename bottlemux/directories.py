@@ -29,6 +29,14 @@ def find_runtime(environ: Mapping[str, str]) -> str:
     return f"{find_state(environ)}/run"
 
 
+def find_current(environ: Mapping[str, str]) -> str:
+    """Return the current directory, or where it was if somebody has removed it: most commands need none."""
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        return environ.get("PWD") or "/"
+
+
 def control_socket(runtime: str, identity: str) -> str:
     """Return where process 1 of a bottle of this machine takes commands from the host."""
     return f"{runtime}/{identity}/{CONTROL_SOCKET}"
@@ -36,7 +44,8 @@ def control_socket(runtime: str, identity: str) -> str:
 
 def _base(environ: Mapping[str, str], own: str, xdg: str, fallback: str) -> str:
     if chosen := environ.get(own):
-        return os.path.join(os.getcwd(), os.path.expanduser(chosen))  # noqa: PTH109, PTH111, PTH118
+        chosen = os.path.expanduser(chosen)  # noqa: PTH111
+        return chosen if chosen.startswith("/") else f"{find_current(environ)}/{chosen}"
     root = environ.get(xdg)
     # The XDG specification: a relative value is to be ignored.
     if not root or not root.startswith("/"):

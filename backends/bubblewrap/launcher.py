@@ -45,7 +45,7 @@ def launch(
     """Start the bottle of ``plan`` and return once its sidecars accept connections."""
     sidecar_specs.write_routes(plan.spec)
     limits.make_groups(plan.groups, plan.spec.identity, plan.wanted)
-    options = "\0".join(sandbox.arguments(plan.sandbox)).encode()
+    options = os.fsencode("\0".join(sandbox.arguments(plan.sandbox)))
     control = ipc.listen(str(plan.spec.files.control))
     descriptors = [
         control.fileno(),

@@ -39,6 +39,7 @@ COMMANDS = {
     "cleanup": "remove what no live bottle owns",
 }
 _INTERRUPTED = 130
+_SHOWN_FRAMES = 4
 _FOR_PROGRAMS = frozenset({"start", "exec"})
 
 
@@ -75,6 +76,30 @@ def run_here(words: list[str]) -> int:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        return report(_refused_by_system(error))
+    except Exception as error:  # noqa: BLE001 - a person gets a line, whatever went wrong
+        return report(_defect(error))
+
+
+def _refused_by_system(error: OSError) -> BottlemuxError:
+    what = f"{os.fsdecode(error.filename)!r}: " if isinstance(error.filename, str | bytes) else ""
+    return BottlemuxError(
+        f"{what}{error.strerror or error}", hint="bottlemux doctor checks directories, rights and free space"
+    )
+
+
+def _defect(error: Exception) -> BottlemuxError:
+    """Say where ``error`` came up, without its text, which may hold what was being worked on: even a secret."""
+    from pathlib import PurePath
+    from traceback import extract_tb
+
+    frames = extract_tb(error.__traceback__)[: -_SHOWN_FRAMES - 1 : -1]
+    place = " < ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in frames)
+    return BottlemuxError(
+        f"unexpected {type(error).__name__} at {place}",
+        hint="this is a mistake in bottlemux: please report this line",
+    )
 
 
 def _run(words: list[str]) -> int:

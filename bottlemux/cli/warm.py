@@ -31,6 +31,10 @@ _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def run_in_fork(arguments: Sequence[str]) -> int | None:
     """Run the command in a fork of the running zygote; ``None`` when there is none, and nothing was done."""
+    try:
+        cwd = os.getcwd()  # noqa: PTH109 - pathlib takes longer than all else here
+    except FileNotFoundError:
+        return None
     connection = zygotes.running(find_runtime(os.environ), PRELOADED)
     if connection is None:
         return None
@@ -39,17 +43,28 @@ def run_in_fork(arguments: Sequence[str]) -> int | None:
             "entry": ENTRY,
             "arguments": list(arguments),
             "environ": dict(os.environ),
-            "cwd": os.getcwd(),  # noqa: PTH109 - pathlib takes longer than all else here
+            "cwd": cwd,
             "umask": _umask(),
         }
         ipc.send(connection, request, [0, 1, 2])
         reply = _await_reply(connection)
     if reply is None:
-        return 1
+        return _fail()
     become: list[str] = reply.get("become", [])
     if become:
         os.execvp(become[0], become)
     return int(reply["code"])
+
+
+def _fail() -> int:
+    from bottlemux.cli.dispatch import report
+    from bottlemux.errors import BottlemuxError
+
+    return report(
+        BottlemuxError(
+            "the process that ran this command went away", hint="bottlemux status says what is left"
+        )
+    )
 
 
 def _umask() -> int:
@@ -66,7 +81,7 @@ def _await_reply(connection: socket.socket) -> ipc.Message | None:
     before = {number: signal.signal(number, forward) for number in _FORWARDED}
     try:
         return ipc.receive(connection)[0]
-    except (OSError, EOFError):
+    except (OSError, EOFError, ValueError):
         return None
     finally:
         for number, handler in before.items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bottlemux.directories import find_current
 from bottlemux.paths import Paths
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class Context:
     @classmethod
     def current(cls, socket_name: str | None = None) -> Context:
         """Return the context of this process."""
-        return cls(Paths.from_environ(), dict(os.environ), Path.cwd(), socket_name)
+        environ = dict(os.environ)
+        return cls(Paths.from_environ(environ), environ, Path(find_current(environ)), socket_name)
 
     @property
     def store(self) -> BottleStore:

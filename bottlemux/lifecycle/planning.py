@@ -54,6 +54,7 @@ def plan_start(context: Context, request: StartRequest) -> Planned:
     directory = (request.cwd or context.cwd).absolute()
     if not directory.is_dir():
         raise UsageError(f"--cwd {str(directory)!r} is not a directory")
+    _check_text("the name of the directory", str(directory.resolve()))
     _check_text("the prompt", request.prompt)
     for argument in request.arguments:
         _check_text("an argument after --", argument)
@@ -81,6 +82,12 @@ def plan_resume(context: Context, record: Metadata, backend_name: str | None = N
     directory = Path(record.cwd)
     if not directory.is_dir():
         raise UsageError(f"{record.identity}: its directory {record.cwd!r} is gone")
+    if directory.resolve() != directory:
+        # An agent that has the directory above can put a link in its place, to whatever the host has.
+        raise UsageError(
+            f"{record.identity}: its directory {record.cwd!r} is now a link to {str(directory.resolve())!r}",
+            hint="put the directory back, or start the agent anew in the other one",
+        )
     resolved = resolve(context.paths, record.agent, directory)
     _check_unchanged(record, resolved)
     backend = get_bottle_backend(backend_name or record.backend, paths=context.paths)

@@ -1,0 +1,102 @@
+"""What a command says when the machine refuses it: one line and a hint, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bottlemux.cli import dispatch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.world import World
+
+
+def assert_one_line(stderr: str) -> None:
+    first, *rest = stderr.splitlines()
+    assert first.startswith("bottlemux: error: ")
+    assert all(line.startswith("hint: ") for line in rest)
+
+
+@pytest.mark.parametrize("state", ["/proc/nowhere", "/dev/null/state"])
+def test_a_state_directory_that_cannot_be_made(world: World, state: str) -> None:
+    done = world.try_run("start", "shell", "--yes", "--detach", BOTTLEMUX_STATE_DIR=state)
+    assert done.returncode == 1
+    assert_one_line(done.stderr)
+
+
+def run_where_nothing_is(world: World, directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a directory that was removed meanwhile."""
+    directory.mkdir()
+    script = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+    return subprocess.run(
+        ["/bin/sh", "-c", script, "sh", str(directory), *world.argv(*words)],
+        capture_output=True, encoding="utf-8", env=world.environ, check=False, timeout=60,
+    )  # fmt: skip
+
+
+def test_a_directory_that_is_gone_keeps_only_start_from_working(
+    world: World, slug: str, tmp_path: Path
+) -> None:
+    assert slug in run_where_nothing_is(world, tmp_path / "gone", "status").stdout
+    assert run_where_nothing_is(world, tmp_path / "gone", "exec", slug, "--", "echo", "in").stdout == "in\n"
+    done = run_where_nothing_is(world, tmp_path / "gone", "start", "shell", "--dry-run")
+    assert done.returncode == 2
+    assert_one_line(done.stderr)
+    assert "is not a directory" in done.stderr
+
+
+@pytest.mark.usefixtures("slug")
+def test_a_directory_whose_name_is_not_text_is_refused_before_anything_is_made(
+    world: World, tmp_path: Path
+) -> None:
+    directory = os.fsencode(tmp_path) + b"/\xff"
+    os.mkdir(directory)  # noqa: PTH102
+    before = set((world.state / "bottles").iterdir())
+    done = world.try_run("start", "shell", "--yes", "--detach", "--cwd", os.fsdecode(directory))
+    assert done.returncode == 2
+    assert_one_line(done.stderr)
+    assert "the name of the directory is not text" in done.stderr
+    assert set((world.state / "bottles").iterdir()) == before
+
+
+def test_a_mistake_of_our_own_is_one_line_without_what_was_worked_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_words: list[str]) -> int:
+        raise ValueError("s3cret")
+
+    monkeypatch.setattr(dispatch, "_run", fail)
+    assert dispatch.run_here(["status"]) == 1
+    printed = capsys.readouterr().err
+    assert_one_line(printed)
+    assert "unexpected ValueError at test_failures.py:" in printed
+    assert "s3cret" not in printed
+
+
+def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(_words: list[str]) -> int:
+        raise OSError(28, "No space left on device", "/state/metadata.json")
+
+    monkeypatch.setattr(dispatch, "_run", fail)
+    assert dispatch.run_here(["status"]) == 1
+    assert "'/state/metadata.json': No space left on device" in capsys.readouterr().err
+
+
+def test_a_link_in_place_of_the_directory_is_not_followed_by_resume(world: World, tmp_path: Path) -> None:
+    """An agent that has the directory above could put one there, to anything of the operator's."""
+    project = tmp_path / "above" / "project"
+    project.mkdir(parents=True)
+    slug = world.start("shell", "--cwd", str(project))
+    world.run("stop", slug)
+    project.rmdir()
+    (tmp_path / "private").mkdir()
+    project.symlink_to(tmp_path / "private")
+    done = world.try_run("resume", slug, "--detach")
+    assert done.returncode == 2
+    assert "is now a link to" in done.stderr
+    assert not list((tmp_path / "private").iterdir())
