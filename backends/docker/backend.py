@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from backends.contract import ActiveAgent, Availability, Bottle, BottleBackend, BottleSpec
-from backends.docker.bottle import DockerBottle, remove
-from backends.docker.endpoint import find_endpoint
 from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError, UsageError
+from bottlemux.files import write_atomic
 from bottlemux.identity import agent_of, is_slug
 from bottlemux.state.liveness import is_alive, read_status
 
@@ -19,12 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backends.contract import Authority
+    from backends.docker.bottle import DockerBottle
     from backends.docker.engine import Engine
     from backends.docker.leftovers import DockerCleanup
     from backends.docker.plan import DockerPlan
     from bottlemux.paths import Paths
     from bottlemux.state.liveness import RuntimeStatus
 
+_ENGINE_FILE = "engine"
 _CLIENT_HINT = "sudo apt-get install docker.io (or docker-ce-cli)"
 
 
@@ -44,10 +45,28 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
     def _full_name(self) -> str:
         return f"{self.name}@{self._context}" if self._context else self.name
 
+    @property
+    def _endpoint(self) -> str:
+        from backends.docker.endpoint import find_endpoint
+
+        return find_endpoint(self._context)
+
     def _engine(self) -> Engine:
         from backends.docker.engine import Engine
 
-        return Engine(find_endpoint(self._context))
+        return Engine(self._endpoint)
+
+    def _bottle(self, identity: str) -> DockerBottle:
+        from backends.docker.bottle import DockerBottle
+
+        return DockerBottle(identity, self.paths, self._recorded_endpoint(identity))
+
+    def _recorded_endpoint(self, identity: str) -> str:
+        """Return the engine that a running bottle is on, whatever this process's environment says."""
+        try:
+            return (self.paths.bottle(identity).runtime / _ENGINE_FILE).read_text("utf-8")
+        except OSError:
+            return self._endpoint
 
     def is_available(self) -> Availability:
         """Ask the engine whether it is there and on this machine."""
@@ -56,7 +75,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
                 available=False, reason="the docker command is not installed", hint=_CLIENT_HINT
             )
         try:
-            endpoint = find_endpoint(self._context)
+            endpoint = self._endpoint
             # Importing the engine's library takes longer than all the rest: not where there is no engine.
             if endpoint.startswith("unix://") and not Path(endpoint.removeprefix("unix://")).exists():
                 return Availability(
@@ -87,12 +106,13 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         self._engine().check()
         from backends.docker.plan import resolve
 
-        return resolve(spec, self._full_name, find_endpoint(self._context))
+        return resolve(spec, self._full_name, self._endpoint)
 
     def launch(self, plan: DockerPlan) -> Bottle:
         """Make the bottle and its sidecars; see the contract."""
         from backends.bubblewrap.places import held_lock
         from backends.docker import images, launcher, names, places
+        from backends.docker.bottle import remove
         from backends.docker.check import find_python
 
         engine = self._engine()
@@ -104,6 +124,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
                 sidecars = images.ensure(engine, images.own_source(names.SIDECARS), _say)
                 remove(engine, identity)
                 places.make_directories(plan)
+                write_atomic(files.runtime / _ENGINE_FILE, plan.endpoint, durable=False)
                 authority = launcher.make_authority(plan)
                 self.provision(plan, authority)
                 places.link_python(plan, find_python(engine, agent, self.paths.state / "cache"))
@@ -111,7 +132,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
             except BaseException:
                 _undo(engine, plan)
                 raise
-        return DockerBottle(identity, self.paths, plan.endpoint)
+        return self._bottle(identity)
 
     def _provision_ca(self, plan: DockerPlan, authority: Authority) -> None:
         from backends.docker import launcher, places
@@ -147,10 +168,10 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         files = self.paths.bottle(identity)
         status = read_status(files)
         if status is not None and is_alive(files) and not _is_whole(identity, status):
-            DockerBottle(identity, self.paths, find_endpoint(self._context)).close()
+            self._bottle(identity).close()
         if status is None or not is_alive(files):
             raise NotFoundError(f"{identity} does not run", hint=f"bottlemux resume {identity}")
-        return DockerBottle(identity, self.paths, find_endpoint(self._context))
+        return self._bottle(identity)
 
     def enumerate_active(self) -> Sequence[ActiveAgent]:
         """Return the bottles whose lock the sidecars of this backend hold, without a call to the engine."""
@@ -186,6 +207,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
 
 def _undo(engine: Engine, plan: DockerPlan) -> None:
     from backends.docker import places
+    from backends.docker.bottle import remove
 
     try:
         remove(engine, plan.spec.identity)

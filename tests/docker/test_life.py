@@ -1,0 +1,121 @@
+"""Containers that others stop or remove, and what is left of bottles on an engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backends.docker import images
+from backends.docker.engine import Engine
+from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError, UsageError
+from tests.backends.world import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import World
+
+pytestmark = pytest.mark.docker
+
+
+def docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], capture_output=True, check=True, timeout=60).stdout.decode()
+
+
+def things() -> list[str]:
+    containers = docker("ps", "-a", "--format", "{{.Names}}").split()
+    networks = docker("network", "ls", "--format", "{{.Name}}").split()
+    volumes = docker("volume", "ls", "-q").split()
+    return sorted({*containers, *networks, *volumes} - {"bottlemux-outside"})
+
+
+def test_nothing_is_left_on_the_engine(world: World) -> None:
+    before = things()
+    with world.launch() as bottle:
+        assert [name for name in things() if bottle.identity in name] != []
+    assert things() == before
+
+
+@pytest.mark.parametrize("which", ["", "-sidecars"], ids=["agent", "sidecars"])
+@pytest.mark.parametrize("how", [["stop", "-t", "1"], ["rm", "-f"]], ids=lambda words: words[0])
+def test_it_is_brought_back(world: World, which: str, how: list[str]) -> None:
+    spec = world.spec()
+    bottle = world.launch(world.backend.prepare(spec))
+    bottle.exec("echo kept > ~/note")
+    docker(*how, f"bottlemux-{bottle.identity}{which}")
+    with pytest.raises(NotFoundError):
+        world.backend.find(bottle.identity)
+    again = world.launch(world.backend.prepare(replace(spec, resumed=True)))
+    assert again.exec("cat ~/note").stdout == "kept\n"
+
+
+def test_cleanup_finds_what_lost_its_sidecars_and_nothing_else(world: World) -> None:
+    dead, alive = world.launch(), world.launch()
+    docker("rm", "-f", f"bottlemux-{dead.identity}-sidecars")
+    until(lambda: not world.is_alive(dead.identity), "its lock is free")
+    plan = world.backend.prepare_cleanup()
+    lines = "\n".join(world.backend.describe_cleanup(plan))
+    assert f"container bottlemux-{dead.identity}\n" in lines + "\n"
+    assert f"network bottlemux-{dead.identity}" in lines
+    assert alive.identity not in lines
+    world.backend.cleanup(plan)
+    assert [name for name in things() if dead.identity in name] == []
+    assert alive.exec("echo alive").stdout == "alive\n"
+
+
+def test_an_engine_that_fails_half_way_leaves_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from backends.docker import containers
+
+    def broken(*_: object) -> None:
+        raise BottlemuxError("the engine went away")
+
+    monkeypatch.setattr(containers, "create_agent", broken)
+    before = things()
+    with pytest.raises(BottlemuxError, match="went away"):
+        world.launch()
+    assert things() == before
+
+
+def test_an_image_that_lacks_what_a_bottle_needs_is_refused(world: World, tmp_path: Path) -> None:
+    base = os.environ.get("BOTTLEMUX_BASE_IMAGE", "debian:stable-slim")
+    (tmp_path / "Dockerfile").write_text(f"FROM {base}\nRUN true\n")
+    world.write_bottle("dev", f"image: {tmp_path}")
+    before = things()
+    try:
+        with pytest.raises(UsageError, match="lacks git"):
+            world.launch()
+        world.write_bottle("dev", "image: no-such-image:1")
+        with pytest.raises(UsageError, match="no image 'no-such-image:1'"):
+            world.launch()
+        (tmp_path / "Dockerfile").write_text(f"FROM {base}\nRUN echo the reason; exit 3\n")
+        world.write_bottle("dev", f"image: {tmp_path}")
+        with pytest.raises(BottlemuxError, match="the reason"):
+            world.launch()
+    finally:
+        world.write_bottle("dev", "")
+    assert things() == before
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "text"),
+    [
+        ("unix:///nowhere/docker.sock", "no Docker engine runs"),
+        ("tcp://127.0.0.1:1", "no Docker engine runs"),
+    ],
+    ids=["no socket", "nobody listens"],
+)
+def test_an_engine_that_is_not_there(endpoint: str, text: str) -> None:
+    with pytest.raises(UnavailableError, match=text):
+        Engine(endpoint).check()
+
+
+def test_a_tag_follows_from_the_content(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM a\n")
+    first = images.directory_source(tmp_path).tag
+    assert images.directory_source(tmp_path).tag == first
+    (tmp_path / "more").write_text("x")
+    assert images.directory_source(tmp_path).tag != first
