@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ def write_atomic(path: Path, data: str | bytes, *, mode: int = 0o600, durable: b
 
     ``durable`` waits until it is on the disk; a file that the next launch writes again can do without.
     """
+    import tempfile  # here: what only reads has to start fast
+
     raw = data.encode() if isinstance(data, str) else data
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

@@ -87,6 +87,12 @@ def _receive_exactly(connection: socket.socket, count: int) -> bytes:
     return b"".join(parts)
 
 
+def accept(listener: socket.socket) -> socket.socket:
+    """Return the next connection; not inherited by programs."""
+    descriptor = int(listener._accept()[0])  # type: ignore[attr-defined]  # pyright: ignore
+    return socket.socket(fileno=descriptor)
+
+
 def connect(path: str) -> socket.socket:
     """Return a connection to the socket at ``path``, however long its name is. Raises ``OSError``."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -7,26 +7,29 @@ not reachable by name from inside. Standard library only; ``wire`` is ``sidecars
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import fcntl
 import os
 import resource
-import selectors
-import signal
-import socket
+import select
 import struct
 import sys
 import termios
 import time
 
-TYPE_CHECKING = False  # importing typing would take longer than all the rest of this module
+# The bottle waits for these imports, and keeps their memory: built-in modules in place of the libraries above them.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
+    import socket
     from collections.abc import Callable
 
     from sidecars import wire
 else:
+    import _signal as signal
+    import _socket as socket
+
     import wire
 
 CONTROL_FD = 10
@@ -70,46 +73,55 @@ class Init:
         self.clients: dict[socket.socket, Child | None] = {}
         self.hung_up: dict[int, float] = {}
         self.stopping_at: float | None = None
-        self.selector = selectors.DefaultSelector()
+        self.poll = select.poll()
+        self.handlers: dict[int, Callable[[], object]] = {}
 
     def run(self) -> None:
         """Serve until the supervisor closes its end of ``sync``; then end every process and return."""
         wakeup_read, wakeup_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _ignore)
-        self._watch(self.control, self._accept)
-        self._watch(self.sync, self._stop)
-        self.selector.register(wakeup_read, selectors.EVENT_READ, lambda: os.read(wakeup_read, 4096))
+        self._watch(self.control.fileno(), self._accept)
+        self._watch(self.sync.fileno(), self._stop)
+        self._watch(wakeup_read, lambda: os.read(wakeup_read, 4096))
         while not self._finished():
-            for key, _events in self.selector.select(self._timeout()):
-                key.data()
+            for descriptor, _events in self.poll.poll(self._timeout()):
+                # One handler may have ended what another was to look at.
+                if handler := self.handlers.get(descriptor):
+                    handler()
             self._reap()
             self._kill_overdue()
 
-    def _watch(self, source: socket.socket, handler: Callable[[], None]) -> None:
-        self.selector.register(source, selectors.EVENT_READ, handler)
+    def _watch(self, descriptor: int, handler: Callable[[], object]) -> None:
+        self.poll.register(descriptor, select.POLLIN)
+        self.handlers[descriptor] = handler
+
+    def _unwatch(self, descriptor: int) -> None:
+        self.poll.unregister(descriptor)
+        del self.handlers[descriptor]
 
     def _finished(self) -> bool:
         if self.stopping_at is None:
             return False
         return not _any_process_left() or time.monotonic() >= self.stopping_at + STOP_GRACE_S
 
-    def _timeout(self) -> float | None:
+    def _timeout(self) -> int | None:
+        """Return for how many milliseconds to wait at most."""
         if self.stopping_at is not None:
-            return 0.02
-        return 0.1 if self.hung_up else None
+            return 20
+        return 100 if self.hung_up else None
 
     def _stop(self) -> None:
-        self.selector.unregister(self.sync)
+        self._unwatch(self.sync.fileno())
         self.stopping_at = time.monotonic()
         _kill(-1, signal.SIGHUP)
         _kill(-1, signal.SIGTERM)
         _kill(-1, signal.SIGCONT)
 
     def _accept(self) -> None:
-        client, _address = self.control.accept()
+        client = wire.accept(self.control)
         self.clients[client] = None
-        self._watch(client, lambda: self._serve(client))
+        self._watch(client.fileno(), lambda: self._serve(client))
 
     def _serve(self, client: socket.socket) -> None:
         descriptors: list[int] = []
@@ -130,8 +142,7 @@ class Init:
                 os.close(descriptor)
 
     def _refuse(self, client: socket.socket, error: Exception) -> None:
-        with contextlib.suppress(OSError):
-            wire.send(client, [b"error", f"{type(error).__name__}: {error}".encode(errors="replace")])
+        _send(client, [b"error", f"{type(error).__name__}: {error}".encode(errors="replace")])
         self._disconnect(client)
 
     def _signal(self, client: socket.socket, number: int) -> None:
@@ -140,7 +151,7 @@ class Init:
             _kill(-child.pid, number)
 
     def _disconnect(self, client: socket.socket) -> None:
-        self.selector.unregister(client)
+        self._unwatch(client.fileno())
         child = self.clients.pop(client)
         client.close()
         if child is not None and child.pid in self.children:
@@ -177,8 +188,7 @@ class Init:
                 self._report(child, os.waitstatus_to_exitcode(status))
 
     def _report(self, child: Child, code: int) -> None:
-        with contextlib.suppress(OSError):
-            wire.send(child.client, [b"exit", str(code).encode()])
+        _send(child.client, [b"exit", str(code).encode()])
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -231,8 +241,18 @@ def set_window_size(terminal: int, rows: int, columns: int) -> None:
 
 
 def _kill(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    try:
         os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _send(client: socket.socket, fields: list[bytes]) -> None:
+    """Tell a client that may be gone already."""
+    try:
+        wire.send(client, fields)
+    except OSError:
+        return
 
 
 def _any_process_left() -> bool:
@@ -254,7 +274,10 @@ def _open_ports(ports: list[str]) -> tuple[list[str], list[socket.socket]]:
     listeners: list[socket.socket] = []
     for item in ports:
         name, _, port = item.partition("=")
-        listener = socket.create_server(("127.0.0.1", int(port)), backlog=256)
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", int(port)))
+        listener.listen(256)
         names.append(name)
         listeners.append(listener)
     return names, listeners
@@ -268,8 +291,8 @@ def main(arguments: list[str]) -> None:
     _limit_processes(int(arguments[0]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control, sync = socket.socket(fileno=CONTROL_FD), socket.socket(fileno=SYNC_FD)
-    for inherited in (control, sync):
-        inherited.set_inheritable(False)
+    for inherited in (CONTROL_FD, SYNC_FD):
+        os.set_inheritable(inherited, False)
     names, listeners = _open_ports(arguments[1:])
     wire.send(sync, [name.encode() for name in names], [listener.fileno() for listener in listeners])
     for listener in listeners:
