@@ -67,10 +67,25 @@ class User:
                 os.kill(pid, signal.SIGKILL)
         until(lambda: not self.processes(), "the end of all processes")
 
+    def family(self) -> set[int]:
+        """Return this user's processes, those inside of bottles included."""
+        found, parents = set(self.processes()), _parents()
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
+        return found
+
     def processes(self) -> list[int]:
         """Return this user's processes on the host: they are known by their home directory."""
         mark = self.mark.encode()
         return [int(name) for name in os.listdir("/proc") if name.isdigit() and mark in _environ(name)]
+
+
+def _parents() -> dict[int, int]:
+    found: dict[int, int] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            found[int(name)] = int(Path("/proc", name, "stat").read_text().rpartition(")")[2].split()[1])
+    return found
 
 
 def _environ(pid: str) -> list[bytes]:

@@ -5,6 +5,7 @@
 Memory is PSS: of a page that several processes share each counts its part. All processes of the user are added up, the
 agents' programs and the tmux server excepted; what that sum grows by from the second bottle to the last is divided by
 the number of bottles in between. So the pages that a bottle takes over from the others count once, not each time.
+The proxy is measured as if it were alone on the machine, where its PSS is its RSS: others may run here just now.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ import common
 TARGET = 0.4
 AGENT = "100000"
 MEBIBYTE = 1 << 20
+CALM_SECONDS = 4
 
 
-def pss(pid: int) -> int:
-    """Return the proportional set size of a process in bytes; 0 when it is gone."""
+def size(pid: int, which: str = "Pss") -> int:
+    """Return the proportional set size of a process, or another one, in bytes; 0 when it is gone."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
         return 0
-    return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
+    return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(f"{which}:"))
 
 
 def kind(pid: int) -> str:
@@ -44,22 +46,26 @@ def kind(pid: int) -> str:
         return name
     if words[:2] == ["sleep", AGENT]:
         return "agent"
+    if words[0].endswith("bash"):
+        return "shell pane"
     if any(word.endswith("init.pyc") for word in words) and not words[0].endswith("bwrap"):
         return "process 1"
     return next((text for word, text in known.items() if word in words), name)
 
 
 def settled(user: common.User) -> Counter[str]:
-    """Return the memory by kind of process, once it has stopped changing."""
+    """Return the memory by kind of process, once it has stopped changing: the zygote loads some things later."""
     last: Counter[str] = Counter()
-    for _ in range(50):
+    calm = 0
+    for _ in range(60):
         now: Counter[str] = Counter()
-        for pid in user.processes():
-            now[kind(pid)] += pss(pid)
-        if abs(now.total() - last.total()) < MEBIBYTE // 2:
+        for pid in user.family():
+            now[kind(pid)] += size(pid)
+        calm = calm + 1 if abs(now.total() - last.total()) < MEBIBYTE // 2 else 0
+        if calm == CALM_SECONDS:
             break
         last = now
-        time.sleep(0.5)
+        time.sleep(1.0)
     return now
 
 
@@ -73,7 +79,7 @@ def mitmproxy(user: common.User) -> int:
         ) as proxy:  # fmt: skip
             try:
                 common.until(lambda: "listening" in log.read_text(), "mitmdump")
-                return pss(proxy.pid)
+                return size(proxy.pid, "Rss")
             finally:
                 proxy.terminate()
 
@@ -87,6 +93,8 @@ def main() -> int:
         readings: list[Counter[str]] = []
         for number in range(1, count + 1):
             user.start("plain")
+            if number == 1:
+                settled(user)
             if number in {2, count}:
                 readings.append(settled(user))
     first, last = readings
