@@ -120,7 +120,7 @@ def test_job_control_works(bottle: Bottle) -> None:
         terminal.expect("42\r\n")
         terminal.keys("\x1a")
         terminal.expect("Stopped")
-        terminal.keys("kill %1; echo $((50+2))\n")
+        terminal.keys("kill -KILL %1; wait; echo $((50+2))\n")
         terminal.expect("52\r\n")
         terminal.keys("exit 5\n")
         assert terminal.exit_code() == 5
