@@ -115,13 +115,16 @@ def test_control_c_reaches_the_program_only(bottle: Bottle) -> None:
 
 
 def test_job_control_works(bottle: Bottle) -> None:
+    script = "trap 'echo $((50+2))' CONT; echo $((40+2)); while :; do sleep 0.05; done"
     with Terminal(bottle.claude_argv(["bash", "--norc", "-i"])) as terminal:
-        terminal.keys("sh -c 'echo $((40+2)); sleep 1000'\n")
+        terminal.keys(f'bash -c "{script.replace("$", chr(92) + "$")}"\n')
         terminal.expect("42\r\n")
         terminal.keys("\x1a")
         terminal.expect("Stopped")
-        terminal.keys("kill -KILL %1; wait; echo $((50+2))\n")
+        terminal.keys("fg\n")
         terminal.expect("52\r\n")
+        terminal.keys("\x03")
+        terminal.expect("$ ")
         terminal.keys("exit 5\n")
         assert terminal.exit_code() == 5
 
