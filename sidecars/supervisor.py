@@ -101,6 +101,7 @@ class Supervisor:
             self.report()
         except (LaunchError, OSError) as error:
             self._end()
+            os.close(self.lock)  # whoever reads the message removes the bottle's directory
             tell({"error": str(error)})
             return
         try:
@@ -228,7 +229,7 @@ class Supervisor:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wakeup, 4096)
                 if self._reap() or self._restart_due():
-                    self.report()
+                    self._report_if_possible()
 
     def _next_due(self) -> float | None:
         due = [service.due for service in self.services.values() if service.due is not None]
@@ -258,8 +259,19 @@ class Supervisor:
         now = time.monotonic()
         due = [s for s in self.services.values() if s.due is not None and s.due <= now]
         for service in due:
-            os.close(self._start_service(service))
+            try:
+                os.close(self._start_service(service))
+            except OSError as error:
+                service.due = now + RESTART_DELAY_S[-1]
+                _log(f"{service.name} cannot be started now: {error}")
         return bool(due)
+
+    def _report_if_possible(self) -> None:
+        """A full disk leaves the last report standing; the bottle goes on."""
+        try:
+            self.report()
+        except OSError as error:
+            _log(f"the report cannot be written: {error}")
 
     def report(self) -> None:
         """Write what runs to the status file."""
@@ -283,6 +295,7 @@ class Supervisor:
         for service in self.services.values():
             _kill(service.pid, signal.SIGKILL)
             service.listener.close()
+        self._await_services()
         for group in self.spec.bottle.cgroups if self.spec.bottle else ():
             with contextlib.suppress(OSError):
                 Path(group).rmdir()
@@ -290,6 +303,12 @@ class Supervisor:
             name.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.spec.status_file.parent.rmdir()
+
+    def _await_services(self) -> None:
+        for service in self.services.values():
+            if service.pid:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(service.pid, 0)
 
     def _end_bottle(self) -> None:
         """Closing the sync socket asks the bottle to end; after ``STOP_TIMEOUT_S`` it is killed."""
@@ -376,6 +395,10 @@ def _log(text: str) -> None:
 
 def _write_json(path: Path, value: object) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    with os.fdopen(descriptor, "w") as stream:
-        json.dump(value, stream)
-    os.replace(temporary, path)  # noqa: PTH105
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            json.dump(value, stream)
+        os.replace(temporary, path)  # noqa: PTH105
+    except OSError:
+        os.unlink(temporary)  # noqa: PTH108
+        raise

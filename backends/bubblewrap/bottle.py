@@ -12,7 +12,7 @@ from backends.bubblewrap import enter, standins
 from backends.bubblewrap.sandbox import USER, WORKSPACE
 from backends.contract import Bottle, ExecResult
 from bottlemux.errors import BottlemuxError, UsageError
-from bottlemux.state.liveness import is_alive, read_status
+from bottlemux.state.liveness import is_alive, process_start, read_status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bottlemux.state.liveness import RuntimeStatus
 
 STOP_TIMEOUT_S = 10.0
+_POLL_S = 0.005
 
 
 class BubblewrapBottle(Bottle):
@@ -61,10 +62,27 @@ class BubblewrapBottle(Bottle):
 
     def close(self) -> None:
         """Ask the supervisor to end the bottle, wait for it, kill it when it takes too long."""
-        status = read_status(self._files)
-        if status is not None and is_alive(self._files):
+        if (status := self._await_report()) is not None:
             self._end(status)
         standins.remove(self._paths, self.identity)
+
+    def _await_report(self) -> RuntimeStatus | None:
+        """Return what the supervisor says of itself; ``None`` when the bottle has ended.
+
+        A bottle being launched has no report yet, or that of a killed supervisor, whose number may be another's now.
+        """
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while is_alive(self._files):
+            status = read_status(self._files)
+            if status is not None and process_start(status.supervisor_pid) == status.supervisor_start:
+                return status
+            if time.monotonic() > deadline:
+                raise BottlemuxError(
+                    f"{self.identity} is still being started",
+                    hint=f"bottlemux stop {self.identity} once more",
+                )
+            time.sleep(_POLL_S)
+        return None
 
     def _end(self, status: RuntimeStatus) -> None:
         if not _ends_after(self._files, status.supervisor_pid, signal.SIGTERM) and not _ends_after(
@@ -90,5 +108,5 @@ def _ends_after(files: BottlePaths, supervisor: int, number: int) -> bool:
     while time.monotonic() < deadline:
         if not is_alive(files):
             return True
-        time.sleep(0.005)
+        time.sleep(_POLL_S)
     return False
