@@ -17,6 +17,7 @@ from backends.bubblewrap.limits import remove_groups
 from backends.programs import GUEST
 from bottlemux.files import make_private_dir, write_atomic
 from bottlemux.state.liveness import hold
+from bottlemux.state.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -53,6 +54,8 @@ def undoing_on_failure(plan: BubblewrapPlan) -> Generator[None]:
 def make_directories(plan: BubblewrapPlan) -> None:
     """Make every directory that the plan mounts, the working copy included."""
     spec = plan.spec
+    if not spec.resumed:
+        remove_tree(spec.files.home)  # what a start that was killed had made of it
     for directory in (spec.files.runtime, spec.files.logs, spec.files.guest, spec.files.home):
         make_private_dir(directory)
     for name in ("bin", "etc", "lib", "opt", "python", "skills"):
@@ -65,8 +68,7 @@ def make_directories(plan: BubblewrapPlan) -> None:
 
 def _make_workspace(spec: BottleSpec) -> None:
     target = spec.files.workspace
-    with contextlib.suppress(OSError):
-        target.rmdir()  # the record's directory comes with an empty one
+    remove_tree(target)  # the record's directory comes with an empty one; a start that was killed left a part
     if spec.workspace == "clone":
         workspace.make_clone(spec.directory, target, f"bottlemux/{spec.identity}")
     else:

@@ -41,7 +41,7 @@ def _stop(context: Context, subject: Subject) -> Prepared:
     def carry_out() -> Outcome:
         from bottlemux.lifecycle.running import stop
 
-        stop(context, record)
+        stop(context, record.identity)
         return Told(f"{record.identity}: stopped")
 
     text = f"{record.identity}: ends its program, its sidecars and its window; its state stays for resume"

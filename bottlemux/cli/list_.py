@@ -22,8 +22,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context, options: argparse.Namespace) -> int:
     """Print a line for each thing."""
+    from bottlemux.text import printable
+
     for row in _LISTINGS[options.what](context):
-        sys.stdout.write("\t".join(row) + "\n")
+        sys.stdout.write("\t".join(map(printable, row)) + "\n")
     return 0
 
 

@@ -27,7 +27,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
     """Bring the bottles back, then go to the one that was named last."""
     from bottlemux.lifecycle.running import resume
 
-    def bring_back(record: Metadata) -> str:
+    def bring_back(identity: str) -> str:
+        record = context.store.load(identity)
         if options.dry_run:
             return _preview(context, record, options.backend)
         with console.progress(f"resuming {record.identity}"):

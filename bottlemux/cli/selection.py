@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bottlemux.lifecycle.context import Context
-    from bottlemux.state.metadata import Metadata
 
 
 def add_slugs(parser: argparse.ArgumentParser, *, everything: str) -> None:
@@ -26,7 +25,7 @@ def add_slugs(parser: argparse.ArgumentParser, *, everything: str) -> None:
 def for_each(
     context: Context,
     options: argparse.Namespace,
-    act: Callable[[Metadata], str],
+    act: Callable[[str], str],
     *,
     default: Callable[[str], bool] = lambda _identity: True,
 ) -> int:
@@ -41,7 +40,7 @@ def for_each(
     code = 0
     for identity in identities:
         try:
-            sys.stdout.write(f"{identity}: {act(store.load(identity))}\n")
+            sys.stdout.write(f"{identity}: {act(identity)}\n")
         except BottlemuxError as error:
             if len(identities) == 1:
                 raise

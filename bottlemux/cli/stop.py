@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     import argparse
 
     from bottlemux.lifecycle.context import Context
-    from bottlemux.state.metadata import Metadata
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +26,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
     def runs(identity: str) -> bool:
         return is_alive(context.paths.bottle(identity))
 
-    def end(record: Metadata) -> str:
-        stop(context, record)
+    def end(identity: str) -> str:
+        stop(context, identity)
         return "stopped"
 
     return selection.for_each(context, options, end, default=runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +29,12 @@ class Leftover:
 def find_leftovers(context: Context) -> tuple[list[Leftover], list[str]]:
     """Return what can be removed, and a line for each place that could not be looked at. Changes nothing."""
     failures: list[str] = []
-    found = [*_windows(context), *_drafts(context)]
-    for name in known_backend_names():
+    found = _drafts(context)
+    places: dict[str, Callable[[], list[Leftover]]] = {"tmux": lambda: _windows(context)}
+    places |= {name: functools.partial(_of_backend, context, name) for name in known_backend_names()}
+    for name, look in places.items():
         try:
-            found += _of_backend(context, name)
+            found += look()
         except (BottlemuxError, ImportError, OSError) as error:
             failures.append(f"{name}: {error}")
     return found, failures

@@ -99,7 +99,7 @@ def plan_resume(context: Context, record: Metadata, backend_name: str | None = N
         workspace=record.workspace,
         prompt=_recorded_prompt(context, record.identity),
         arguments=record.args,
-        resumed=True,
+        resumed=_was_launched(context, record.identity),
         secrets=find_sources(resolved.bottle, context.environ),
         pipelock_binary=pipelock_binary(context),
     )
@@ -155,6 +155,12 @@ def _check_unchanged(record: Metadata, resolved: ResolvedAgent) -> None:
             f"{record.bottle!r}",
             hint=f"start it anew: bottlemux start {agent.name}",
         )
+
+
+def _was_launched(context: Context, identity: str) -> bool:
+    """Say whether the bottle ever ran: routes and logs come last, when home and working copy are complete."""
+    files = context.paths.bottle(identity)
+    return files.routes.exists() or any(files.logs.glob("*.log"))
 
 
 def _recorded_prompt(context: Context, identity: str) -> str:

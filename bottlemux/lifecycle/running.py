@@ -11,7 +11,7 @@ from backends.registry import get_bottle_backend
 from bottlemux.errors import BottlemuxError, NotFoundError
 from bottlemux.lifecycle.planning import Planned, plan_resume, with_identity
 from bottlemux.lifecycle.windows import window_for
-from bottlemux.state.liveness import is_alive
+from bottlemux.state.liveness import is_alive, read_status
 
 if TYPE_CHECKING:
     from backends.contract import Bottle, BottleSpec
@@ -106,11 +106,18 @@ def find_bottle(context: Context, record: Metadata) -> Bottle:
     return get_bottle_backend(record.backend, paths=context.paths).find(record.identity)
 
 
-def stop(context: Context, record: Metadata) -> None:
-    """End a bottle, its sidecars and its window; its state stays. What ended already is no error."""
-    with contextlib.suppress(NotFoundError):
-        find_bottle(context, record).close()
-    context.workspace.close(record.identity)
+def stop(context: Context, identity: str) -> None:
+    """End a bottle, its sidecars and its window; its state stays. What ended already is no error.
+
+    A running bottle can be stopped even if its record cannot be read: its supervisor says what runs it.
+    """
+    files = context.paths.bottle(identity)
+    if is_alive(files):
+        status = read_status(files)
+        backend = status.backend if status else context.store.load(identity).backend
+        with contextlib.suppress(NotFoundError):
+            get_bottle_backend(backend, paths=context.paths).find(identity).close()
+    context.workspace.close(identity)
 
 
 def remove(context: Context, identity: str) -> None:

@@ -11,7 +11,7 @@ from bottlemux.identity import is_slug
 SCHEMA_VERSION = 1
 
 _NEWER_HINT = "upgrade bottlemux, or remove the record with the version that wrote it"
-_BROKEN_HINT = "`bottlemux cleanup` lists what is broken and removes it"
+BROKEN_HINT = "`bottlemux rm SLUG` removes it, once stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +100,4 @@ def _check_version(record: dict[str, object], where: str) -> None:
 
 
 def _broken(where: str, why: str) -> BottlemuxError:
-    return BottlemuxError(f"{where}: broken record: {why}", hint=_BROKEN_HINT)
+    return BottlemuxError(f"{where}: broken record: {why}", hint=BROKEN_HINT)

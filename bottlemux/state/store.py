@@ -14,7 +14,7 @@ from bottlemux.files import make_private_dir, write_json
 from bottlemux.identity import is_slug, new_slug
 from bottlemux.paths import BottlePaths, Paths
 from bottlemux.state.liveness import hold, is_alive
-from bottlemux.state.metadata import Metadata
+from bottlemux.state.metadata import BROKEN_HINT, Metadata
 from bottlemux.state.removal import remove_tree
 
 if TYPE_CHECKING:
@@ -206,12 +206,12 @@ def _read(target: BottlePaths, identity: str) -> Metadata:
         with os.fdopen(descriptor, "rb") as stream:
             value: object = json.loads(stream.read(_MAX_RECORD_BYTES))
     except OSError as error:
-        raise BottlemuxError(f"{where}: cannot be read: {error.strerror}") from error
+        raise BottlemuxError(f"{where}: cannot be read: {error.strerror}", hint=BROKEN_HINT) from error
     except (ValueError, RecursionError) as error:
-        raise BottlemuxError(f"{where}: broken record: not JSON") from error
+        raise BottlemuxError(f"{where}: broken record: not JSON", hint=BROKEN_HINT) from error
     record = Metadata.from_json(value, where=where)
     if record.identity != identity:
-        raise BottlemuxError(f"{where}: broken record: belongs to {record.identity!r}")
+        raise BottlemuxError(f"{where}: broken record: belongs to {record.identity!r}", hint=BROKEN_HINT)
     return record
 
 

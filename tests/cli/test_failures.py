@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -100,3 +101,55 @@ def test_a_link_in_place_of_the_directory_is_not_followed_by_resume(world: World
     assert done.returncode == 2
     assert "is now a link to" in done.stderr
     assert not list((tmp_path / "private").iterdir())
+
+
+def test_a_bottle_with_a_broken_record_can_be_stopped_and_removed(world: World) -> None:
+    slug = world.start("shell")
+    (world.bottle(slug) / "metadata.json").write_text("{")
+    assert world.status(slug)["state"] == "broken"
+    assert world.run("stop", slug) == f"{slug}: stopped\n"
+    done = world.try_run("resume", slug)
+    assert done.returncode == 1
+    assert "hint: `bottlemux rm" in done.stderr
+    assert world.run("rm", slug) == f"{slug}: removed\n"
+
+
+def test_a_start_that_was_killed_while_copying_begins_anew(world: World, tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/file").write_text("whole")
+    slug = world.start("shell", "--cwd", str(tmp_path / "project"), "--workspace", "copy")
+    world.run("stop", slug)
+    state = world.bottle(slug)
+    for path in (state / "routes.json", state / "workspace/file", *(state / "logs").iterdir()):
+        path.unlink()
+    (state / "workspace/part").write_text("half")
+    world.run("resume", slug, "--detach")
+    assert world.run("exec", slug, "--", "ls") == "file\n"
+
+
+def test_what_an_agent_made_survives_resume(world: World, tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    slug = world.start("shell", "--cwd", str(tmp_path / "project"), "--workspace", "copy")
+    world.run("exec", slug, "--", "touch", "made", "/home/node/kept")
+    world.run("stop", slug)
+    world.run("resume", slug, "--detach")
+    assert world.run("exec", slug, "--", "ls", "/workspace", "/home/node").split() == [
+        "/home/node:", "kept", "/workspace:", "made",
+    ]  # fmt: skip
+
+
+def test_listings_stay_a_line_whatever_a_directory_is_called(world: World, tmp_path: Path) -> None:
+    project = tmp_path / "one\ntwo\t\x1b[2J"
+    project.mkdir()
+    slug = world.start("shell", "--cwd", str(project))
+    world.run("stop", slug)
+    (row,) = [line for line in world.run("list", "resumable").splitlines() if slug in line]
+    assert row.split("\t")[3].endswith("one\\ntwo\\t\\x1b[2J")
+
+
+def test_cleanup_works_without_tmux(world: World, tmp_path: Path) -> None:
+    for program in ("bwrap", "git"):
+        (tmp_path / program).symlink_to(shutil.which(program) or "/nowhere")
+    done = world.try_run("cleanup", "--yes", PATH=str(tmp_path))
+    assert done.returncode == 0
+    assert "tmux is not installed" in done.stderr
