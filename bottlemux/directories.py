@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+AUDIT_LOG = "audit.jsonl"
+BOTTLES = "bottles"
 CONTROL_SOCKET = "control.sock"
 
 
@@ -40,6 +42,11 @@ def find_current(environ: Mapping[str, str]) -> str:
 def control_socket(runtime: str, identity: str) -> str:
     """Return where process 1 of a bottle of this machine takes commands from the host."""
     return f"{runtime}/{identity}/{CONTROL_SOCKET}"
+
+
+def bottle_state(state: str, identity: str) -> str:
+    """Return the directory of what outlives the run of one bottle."""
+    return f"{state}/{BOTTLES}/{identity}"
 
 
 def _base(environ: Mapping[str, str], own: str, xdg: str, fallback: str) -> str:

@@ -30,7 +30,7 @@ class BottlePaths:
     @property
     def audit(self) -> Path:
         """One JSON object a line for every allow and block; appended by the sidecars."""
-        return self.state / "audit.jsonl"
+        return self.state / directories.AUDIT_LOG
 
     @property
     def routes(self) -> Path:
@@ -129,7 +129,7 @@ class Paths:
     @property
     def bottles(self) -> Path:
         """One directory a bottle, named by its identity."""
-        return self.state / "bottles"
+        return self.state / directories.BOTTLES
 
     @property
     def recent(self) -> Path:

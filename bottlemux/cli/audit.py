@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, cast
 
 from bottlemux.cli.follow import follow
 
+TYPE_CHECKING = False  # see follow
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from bottlemux.lifecycle.context import Context
 
@@ -29,23 +31,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(context: Context, options: argparse.Namespace) -> int:
     """Print every allow and block of a bottle, the oldest first."""
     audit = context.paths.bottle(context.store.resolve_prefix(options.slug)).audit
+    if options.follow:
+        show([audit], forever=True, as_json=options.json)
+    else:
+        show([audit.with_name(audit.name + ".1"), audit], as_json=options.json)
+    return 0
+
+
+def show(logs: Sequence[Path | str], *, forever: bool = False, as_json: bool = False) -> None:
+    """Print the records in ``logs``; with ``forever`` goes on as they grow."""
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    if options.follow and sys.stdout.isatty():
+    if forever and sys.stdout.isatty():
         sys.stdout.write("what this bottle asked of the network, as it happens (+ allowed, x refused)\n")
         sys.stdout.flush()
-    earlier = audit.with_name(audit.name + ".1")
-    paths = [audit] if options.follow else [earlier, audit]
-    for _path, line in follow(paths, forever=options.follow):
-        sys.stdout.write((line if options.json else _shown(line, coloured=coloured)) + "\n")
+    for _log, line in follow([str(log) for log in logs], forever=forever):
+        sys.stdout.write((line if as_json else _shown(line, coloured=coloured)) + "\n")
         sys.stdout.flush()
-    return 0
 
 
 def _shown(line: str, *, coloured: bool) -> str:
     from bottlemux.text import printable
 
     try:
-        entry = cast("dict[str, object]", json.loads(line))
+        entry: dict[str, object] = json.loads(line)
         decision = str(entry["decision"])
     except (ValueError, TypeError, KeyError):
         return printable(line)

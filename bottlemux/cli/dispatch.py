@@ -72,10 +72,7 @@ def run_here(words: list[str]) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away: keep the interpreter from complaining at exit.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return reader_gone()
     except OSError as error:
         return report(_refused_by_system(error))
     except Exception as error:  # noqa: BLE001 - a person gets a line, whatever went wrong
@@ -100,6 +97,13 @@ def _defect(error: Exception) -> BottlemuxError:
         f"unexpected {type(error).__name__} at {place}",
         hint="this is a mistake in bottlemux: please report this line",
     )
+
+
+def reader_gone() -> int:
+    """Keep the interpreter from complaining at exit that nobody reads our output; return the exit code."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def _run(words: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""The entry point. It imports next to nothing: ``exec`` and ``start`` take short ways, all else ``dispatch``."""
+"""The entry point. It imports next to nothing: some commands take short ways, all else ``dispatch``."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ def _run_shortly(words: list[str]) -> int | None:
         from bottlemux.cli.quick import run_exec
 
         return run_exec(words)
+    if words[:1] == ["audit"]:
+        from bottlemux.cli.quick import follow_audit
+
+        return follow_audit(words)
     if words[:1] == ["start"]:
         from bottlemux.cli.warm import run_in_fork
 

@@ -1,6 +1,6 @@
-"""``bottlemux exec SLUG -- CMD...`` in a fraction of the time: scripts call it again and again.
+"""Two commands in a fraction of the time and memory: scripts repeat the one, a pane of each bottle runs the other.
 
-Only this form, with the whole name of a bottle of this machine that answers on its control socket. Anything else,
+Only ``exec SLUG -- CMD...`` and ``audit SLUG -f``, with the whole name of a bottle that is there. Anything else,
 mistakes and errors included, is for the ordinary way, which then finds nothing done.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from bottlemux.directories import control_socket, find_runtime
+from bottlemux.directories import AUDIT_LOG, bottle_state, control_socket, find_runtime, find_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,28 @@ def run_exec(words: Sequence[str]) -> int | None:
         return _failed(f"{slug}: {error}")
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def follow_audit(words: Sequence[str]) -> int | None:
+    """Show the decisions about a bottle until interrupted; ``None`` when nothing was done."""
+    match words:
+        case ["audit", slug, "-f"] if _is_plain(slug):
+            directory = bottle_state(find_state(os.environ), slug)
+        case _:
+            return None
+    if not os.path.isdir(directory):  # noqa: PTH112
+        return None
+    from bottlemux.cli.audit import show
+
+    try:
+        show([f"{directory}/{AUDIT_LOG}"], forever=True)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        from bottlemux.cli.dispatch import reader_gone
+
+        return reader_gone()
+    return 0
 
 
 def _is_plain(slug: str) -> bool:
