@@ -32,6 +32,12 @@ def check_workspace(spec: BottleSpec, environ: Mapping[str, str] | None = None) 
     for what, path in _kept(spec, os.environ if environ is None else environ):
         if path.is_relative_to(directory):
             raise _refusal(spec, f"holds {what}" if path != directory else f"is {what}")
+    code = Path(__file__).resolve().parents[1]
+    if spec.workspace == "mount" and (directory.is_relative_to(code) or code.is_relative_to(directory)):
+        raise UsageError(
+            f"{str(spec.directory)!r} holds the code of bottlemux itself, which an agent must not change",
+            hint="give the agent a clone of its own: --workspace clone",
+        )
     for path in [*(path for _what, path in _own(spec)), *map(Path, _SYSTEM)]:
         if directory.is_relative_to(path):
             raise _refusal(spec, f"lies in {str(path)!r}")

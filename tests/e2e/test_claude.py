@@ -27,7 +27,7 @@ HOSTILE_PROMPTS = {
     "quotes": """say "hi" and 'bye' and `id` and \\ and \\n""",
     "expansions": "$(touch /workspace/pwned) ${HOME} $HOME `touch /workspace/pwned` ; exit 3 #{pid} %s !!",
     "lines": "first line\n\n  second line\twith a tab\nlast line;\n",
-    "unicode": "grüße 漢字 🎉 \u202e\u0301 end",
+    "unicode": "grüße 漢字 🎉 e\u0301 end",
     "leading dash": "--help -p -x",
     "leading double dash": "-- --version",
     "100 kB": "word " * 20_000 + "end",
