@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _MAX_DESCRIPTORS = 16
 _LENGTH = struct.Struct("!I")
+_CREDENTIALS = struct.Struct("3i")
 
 
 def send(connection: socket.socket, message: dict[str, object], descriptors: Sequence[int] = ()) -> None:
@@ -103,6 +104,13 @@ def connect(path: str, *, timeout: float | None = None) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+def peer_user(connection: socket.socket) -> int:
+    """Return the user id of the process that connected, or that made the socket which was connected to."""
+    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _pid, user, _group = _CREDENTIALS.unpack(packed)
+    return int(user)
 
 
 def listen(path: str) -> socket.socket:

@@ -13,7 +13,6 @@ import os
 import selectors
 import signal
 import socket
-import struct
 import sys
 import traceback
 from importlib import import_module
@@ -70,7 +69,7 @@ class Zygote:
     def _fork(self, own: list[int]) -> None:
         connection, _address = self._listener.accept()
         with connection:
-            if not _is_same_user(connection):
+            if ipc.peer_user(connection) != os.getuid():
                 return
             if os.fork() != 0:
                 self._children += 1
@@ -115,12 +114,6 @@ def _drain(descriptor: int) -> None:
             pass
 
 
-def _is_same_user(connection: socket.socket) -> bool:
-    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _pid, user, _group = struct.unpack("3i", packed)
-    return bool(user == os.getuid())
-
-
 def main(modules: Sequence[str]) -> None:
     """Import ``modules``, each of which has ``preload``, and serve the listener that came as descriptor 3.
 
@@ -128,12 +121,21 @@ def main(modules: Sequence[str]) -> None:
     """
     listener = socket.socket(fileno=zygotes.LISTENER_FD)
     listener.set_inheritable(False)
+    _shed_what_is_the_callers()
     zygotes.served.append(os.fsdecode(listener.getsockname()))
     loaded = [import_module(name) for name in modules]
     for module in loaded:
         module.preload()
     _keep_for_good()
     Zygote(listener, _later(loaded)).run()
+
+
+def _shed_what_is_the_callers() -> None:
+    """Take the usual signals and file mode: of whoever happened to need a zygote first, every bottle would get them."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    os.umask(0o022)
 
 
 def _later(modules: Sequence[ModuleType]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -48,9 +49,18 @@ def serves(runtime: Path | str) -> bool:
 def running(runtime: Path | str, modules: Sequence[str]) -> socket.socket | None:
     """Return a connection to this user's zygote if one runs; see :func:`connect`."""
     try:
-        return ipc.connect(_socket_path(runtime, modules))
+        return _connect(_socket_path(runtime, modules))
     except OSError:
         return None
+
+
+def _connect(path: str) -> socket.socket:
+    """Connect to a process of this user: it is told everything, secrets included."""
+    connection = ipc.connect(path)
+    if ipc.peer_user(connection) != os.getuid():
+        connection.close()
+        raise PermissionError(errno.EPERM, "belongs to another user", path)
+    return connection
 
 
 def _socket_path(runtime: Path | str, modules: Sequence[str]) -> str:
@@ -66,14 +76,18 @@ def connect(runtime: Path, modules: Sequence[str]) -> socket.socket:
     names in ``entry``, as ``module:function``, what the child calls with connection, message and descriptors.
     """
     path = _socket_path(runtime, modules)
-    with (runtime / "zygote.lock").open("w") as lock:
+    with open(runtime / "zygote.lock", "w", opener=_open_private) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            return ipc.connect(path)
+            return _connect(path)
         except OSError:
             with ipc.listen(path) as listener:
                 _start(listener, modules, runtime / "zygote.log")
-        return ipc.connect(path)
+        return _connect(path)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _start(listener: socket.socket, modules: Sequence[str], log: Path) -> None:
@@ -81,7 +95,7 @@ def _start(listener: socket.socket, modules: Sequence[str], log: Path) -> None:
 
     environ = {name: os.environ[name] for name in ("HOME", "PATH", "LANG", "TZ") if name in os.environ}
     # The listener is handed over open, so that connections queue from the first moment.
-    with log.open("ab") as output:
+    with open(log, "ab", opener=_open_private) as output:
         subprocess.Popen(
             ["/bin/sh", "-c", 'exec "$@" 3<&0 0</dev/null', "sh", *_command(modules)],
             stdin=listener.fileno(),

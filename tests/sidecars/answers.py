@@ -21,6 +21,16 @@ def answer(connection: socket.socket, message: dict[str, object], descriptors: l
             raise SystemExit(3)
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-    ipc.send(connection, {"pid": os.getpid(), "session": os.getsid(0), "descriptors": len(descriptors)})
+    ipc.send(
+        connection,
+        {
+            "pid": os.getpid(),
+            "session": os.getsid(0),
+            "descriptors": len(descriptors),
+            "umask": os.umask(0),
+            "ignored": [n for n in (1, 2, 3, 15) if signal.getsignal(n) == signal.SIG_IGN],
+            "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        },
+    )
     if message.get("way") == "stay":
         signal.pause()

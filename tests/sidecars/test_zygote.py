@@ -45,7 +45,7 @@ def started(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     def start(idle: float = 900.0) -> subprocess.Popen[bytes]:
         root = str(Path(__file__).parents[2])
         with ipc.listen(str(tmp_path / "z")) as listener:
-            shell = 'exec "$@" 3<&0 0</dev/null'
+            shell = 'trap "" HUP INT TERM; umask 077; exec "$@" 3<&0 0</dev/null'
             argv = ["/bin/sh", "-c", shell, "sh", sys.executable, "-c", START, root, str(idle)]
             processes.append(subprocess.Popen(argv, stdin=listener.fileno(), stderr=subprocess.DEVNULL))
         return processes[-1]
@@ -162,6 +162,38 @@ except (BrokenPipeError, ConnectionResetError):
 raise SystemExit(len(answer))
 """
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+FOREIGN = """
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o666)
+os.setuid(65534)
+listener.listen()
+print("ready", flush=True)
+listener.accept()[0].recv(1)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_socket_of_another_user_is_told_nothing(tmp_path: Path) -> None:
+    path = tmp_path / f"zygote-{zygotes.build_id(['sidecars'])}.sock"
+    command = [sys.executable, "-c", FOREIGN, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as foreign:
+        assert foreign.stdout is not None
+        assert foreign.stdout.readline() == b"ready\n"
+        assert zygotes.running(tmp_path, ["sidecars"]) is None
+        foreign.kill()
+
+
+def test_children_get_nothing_of_the_shell_it_was_started_from(
+    started: Callable[..., object], tmp_path: Path
+) -> None:
+    started()
+    answer = ask(tmp_path)
+    assert answer is not None
+    assert (answer["umask"], answer["ignored"], answer["blocked"]) == (0o022, [], [])
 
 
 def test_the_name_of_its_socket_changes_with_the_code(
