@@ -181,10 +181,12 @@ def test_a_socket_of_another_user_is_told_nothing(tmp_path: Path) -> None:
     path = tmp_path / f"zygote-{zygotes.build_id(['sidecars'])}.sock"
     command = [sys.executable, "-c", FOREIGN, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as foreign:
-        assert foreign.stdout is not None
-        assert foreign.stdout.readline() == b"ready\n"
-        assert zygotes.running(tmp_path, ["sidecars"]) is None
-        foreign.kill()
+        try:
+            assert foreign.stdout is not None
+            assert foreign.stdout.readline() == b"ready\n"
+            assert zygotes.running(tmp_path, ["sidecars"]) is None
+        finally:
+            foreign.kill()
 
 
 def test_children_get_nothing_of_the_shell_it_was_started_from(
