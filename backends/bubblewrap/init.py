@@ -222,13 +222,28 @@ def _become(argv: list[str], environ: dict[str, str], directory: str, stdio: lis
         for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         os.chdir(directory)
-        os.execvpe(argv[0], argv, environ)
+        _execute(argv, environ)
     except OSError as error:
         if error.errno == errno.ENOENT:
             code = _NOT_FOUND
         os.write(2, f"{argv[0]}: {error.strerror}\n".encode(errors="replace"))
     finally:
         os._exit(code)
+
+
+def _execute(argv: list[str], environ: dict[str, str]) -> None:
+    """Do what ``os.execvpe`` does, which imports a library to warn of a case that cannot be: in each child anew."""
+    if "/" in argv[0]:
+        os.execve(argv[0], argv, environ)
+    failure = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    for directory in environ.get("PATH", os.defpath).split(":"):
+        try:
+            os.execve(f"{directory}/{argv[0]}", argv, environ)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            failure = error
+    raise failure
 
 
 def _open_file_limit() -> int:

@@ -35,7 +35,9 @@ def run_exec(words: Sequence[str]) -> int | None:
     except enter.EnterError:
         return None
     try:
-        return enter.run_on(connection, enter.Command(command, environ=environ, terminal=terminal))
+        code = enter.run_on(connection, enter.Command(command, environ=environ, terminal=terminal))
+        # Everything was written without a buffer: the interpreter's own end would be time for nothing.
+        os._exit(code)
     except enter.EnterError as error:
         return _failed(f"{slug}: {error}")
     except KeyboardInterrupt:
