@@ -63,6 +63,11 @@ class BottlePaths:
         return self.state / "guest"
 
     @property
+    def devices(self) -> Path:
+        """Device nodes of the bottle's own, where its operator owns the machine's; made by the launcher."""
+        return self.state / "dev"
+
+    @property
     def standins(self) -> Path:
         """Which stand-ins for protected files were made in the project; written by the launcher."""
         return self.state / "standins.json"
@@ -135,6 +140,11 @@ class Paths:
     def recent(self) -> Path:
         """What was chosen in the palette lately; written by the palette."""
         return self.state / "recent.json"
+
+    @property
+    def keys(self) -> Path:
+        """What ``keys install`` found in which tmux server; written and read by ``keys``."""
+        return self.state / "keys.json"
 
     @property
     def zygote(self) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backends import guest, workspace
-from backends.bubblewrap import sandbox, standins
+from backends.bubblewrap import devices, sandbox, standins
 from backends.bubblewrap.limits import remove_groups
 from backends.programs import GUEST
 from bottlemux.files import make_private_dir, write_atomic
@@ -60,6 +60,8 @@ def make_directories(plan: BubblewrapPlan) -> None:
         make_private_dir(directory)
     for name in ("bin", "etc", "lib", "opt", "python", "skills"):
         make_private_dir(spec.files.guest / name)
+    if plan.sandbox.devices:
+        devices.make(spec.files)
     if spec.workspace == "mount":
         standins.make(plan.spec, plan.protection)
     elif not spec.resumed:

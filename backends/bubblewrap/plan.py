@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backends.bubblewrap import limits, sandbox
+from backends.bubblewrap import devices, limits, sandbox
 from backends.bubblewrap.program import ProgramFiles, find_program
 from backends.bubblewrap.sandbox import Mount, Sandbox
 from backends.contract import BottlePlan
@@ -51,6 +51,10 @@ class BubblewrapPlan(BottlePlan):
         rows = [("limits", _limits(self.wanted, self.groups))]
         if self.protection.paths:
             rows.append(("read-only", ", ".join(self.protection.paths)))
+        if self.protection.pinned:
+            rows.append(
+                ("", "while it runs, git on the host cannot change .git/config either (git config, push -u)")
+            )
         return rows
 
 
@@ -100,6 +104,7 @@ def _sandbox(
         environ=bottle_environ(spec),
         interpreter=interpreter,
         process_limit=wanted.pids or 0,
+        devices=devices.mounts(files),
         disable_userns=version >= _DISABLE_USERNS_SINCE,
         scratch_memory=_memory(wanted) if version >= _TMPFS_SIZE_SINCE else None,
     )
@@ -138,6 +143,8 @@ def _warnings(spec: BottleSpec, wanted: limits.Wanted, groups: limits.Groups) ->
     asked = limits.Wanted(wanted.cpus, wanted.memory, None)
     if missing := groups.missing(asked):
         found.append(f"this user cannot limit {' and '.join(missing)} here: see bottlemux doctor")
+    if devices.are_needed() and not devices.can_be_made(spec.files.devices):
+        found.append("the state directory takes no device nodes: the agent can change the mode of /dev/null")
     if spec.workspace == "mount":
         found += mount_warnings(spec.directory)
     for route in spec.resolved.bottle.egress.routes:

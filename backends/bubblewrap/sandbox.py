@@ -62,6 +62,7 @@ class Sandbox:
     interpreter: str
     process_limit: int
     disable_userns: bool
+    devices: tuple[Mount, ...] = ()
     scratch_memory: int | None = None
     """Bytes of memory of which temporary files take a bounded share; ``None`` where ``bwrap`` sets no bound."""
 
@@ -109,6 +110,8 @@ def arguments(sandbox: Sandbox) -> list[str]:
     if sandbox.disable_userns:
         options += ["--disable-userns"]
     options += ["--tmpfs", "/", "--proc", "/proc", "--dev", "/dev"]
+    for device in sandbox.devices:
+        options += ["--dev-bind", device.source, device.target]
     options += list(_scratch(sandbox.scratch_memory))
     for target, link in sandbox.links:
         options += ["--symlink", target, link]
