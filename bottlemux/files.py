@@ -43,6 +43,7 @@ def write_atomic(path: Path, data: str | bytes, *, mode: int = 0o600, durable: b
         raise
 
 
-def write_json(path: Path, value: object, *, mode: int = 0o600) -> None:
-    """Write ``value`` as indented JSON, atomically."""
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", mode=mode)
+def write_json(path: Path, value: object, *, mode: int = 0o600, durable: bool = True) -> None:
+    """Write ``value`` as indented JSON, atomically; see :func:`write_atomic`."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    write_atomic(path, text, mode=mode, durable=durable)

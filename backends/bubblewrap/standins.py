@@ -28,7 +28,9 @@ def make(spec: BottleSpec, protection: Protection) -> None:
     for slug in recorded(spec.paths):
         place, names = _read(spec.paths, slug)
         relied_on |= names if place == directory else set()
-    write_json(spec.files.standins, {"directory": directory, "names": sorted(relied_on)})
+    record = {"directory": directory, "names": sorted(relied_on)}
+    # A power failure that takes the record leaves empty directories, and no bottle that relies on them.
+    write_json(spec.files.standins, record, durable=False)
     make_placeholders(spec.directory, protection)
 
 
