@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +59,7 @@ def run(context: Context, options: argparse.Namespace) -> int:
     if not options.yes and not console.confirm("Start it?"):
         sys.stderr.write("nothing was started\n")
         return 1
+    _undo_when_ended()
     with console.progress(f"starting {planned.spec.resolved.agent.name}"):
         slug = start(context, planned)
     sys.stdout.write(f"{slug}\n")
@@ -70,6 +72,13 @@ def run(context: Context, options: argparse.Namespace) -> int:
 def _read_prompt() -> str:
     """Return standard input as it is, line ends included; what is no UTF-8 is refused later, with the rest."""
     return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+
+
+def _undo_when_ended() -> None:
+    """Have a hang-up or a polite kill interrupt the start, so that nothing half-made is left; ``nohup`` holds."""
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _warm_up(context: Context) -> None:

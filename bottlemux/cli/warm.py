@@ -78,7 +78,8 @@ def _await_reply(connection: socket.socket) -> ipc.Message | None:
         with contextlib.suppress(OSError):
             ipc.send(connection, {"signal": number})
 
-    before = {number: signal.signal(number, forward) for number in _FORWARDED}
+    wanted = [number for number in _FORWARDED if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, forward) for number in wanted}
     try:
         return ipc.receive(connection)[0]
     except (OSError, EOFError, ValueError):
@@ -120,6 +121,8 @@ def serve(connection: socket.socket, request: ipc.Message, descriptors: list[int
     except console.Become as become:
         reply = {"become": become.argv}
     finally:
+        for number in _FORWARDED:  # nothing is left to interrupt, and the client goes when it has its answer
+            signal.signal(number, signal.SIG_IGN)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()

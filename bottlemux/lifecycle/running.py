@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from backends.contract import Bottle, BottleSpec
     from bottlemux.lifecycle.context import Context
     from bottlemux.state.metadata import Metadata
+
+_END_TIMEOUT_S = 10.0
+_POLL_S = 0.01
 
 
 def start(context: Context, planned: Planned) -> str:
@@ -43,9 +47,18 @@ def start(context: Context, planned: Planned) -> str:
         bottle = planned.backend.launch(with_identity(planned, record.identity).plan)
         _open_window_or_close(context, record, bottle)
     except BaseException:
-        context.store.remove(record.identity)
+        _discard(context, record.identity)
         raise
     return record.identity
+
+
+def _discard(context: Context, identity: str) -> None:
+    """Remove what a failed start leaves, once its supervisor, whose launcher is gone, has ended by itself."""
+    files = context.paths.bottle(identity)
+    deadline = time.monotonic() + _END_TIMEOUT_S
+    while is_alive(files) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    context.store.remove(identity)
 
 
 def _base_commit(spec: BottleSpec) -> str | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bottlemux.cli import dispatch
+from tests.e2e.world import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,3 +155,24 @@ def test_cleanup_works_without_tmux(world: World, tmp_path: Path) -> None:
     done = world.try_run("cleanup", "--yes", PATH=str(tmp_path))
     assert done.returncode == 0
     assert "tmux is not installed" in done.stderr
+
+
+@pytest.mark.usefixtures("slug")
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
+)
+def test_an_interrupted_start_leaves_nothing(world: World, number: signal.Signals) -> None:
+    bottles = world.state / "bottles"
+    before = set(bottles.iterdir())
+    with subprocess.Popen(
+        world.argv("start", "shell", "--yes", "--detach"), cwd=world.project, env=world.environ,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+    ) as starting:  # fmt: skip
+        until(lambda: set(bottles.glob("shell-*")) - before, "the record of a bottle")
+        starting.send_signal(number)
+        _, stderr = starting.communicate(timeout=60)
+    assert (starting.returncode, stderr) == (130, "")
+    assert set(bottles.iterdir()) == before
+    assert {path.name for path in (world.state / "run").iterdir() if path.is_dir()} <= {
+        path.name for path in before
+    }
