@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import fcntl
 import json
 import os
 import resource
@@ -27,7 +25,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sidecars import ipc, wire, zygote
+from sidecars import children, ipc, wire, zygote
 from sidecars.launch import decode
 
 if TYPE_CHECKING:
@@ -45,8 +43,6 @@ SERVICE_MODULES = {
     "git-gate": "sidecars.git_gate.service",
     "supervise": "sidecars.supervise.service",
 }
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NAME = 15
 _LOG_TAIL_BYTES = 2000
 
 
@@ -149,27 +145,14 @@ class Supervisor:
         pid = os.fork()
         if pid == 0:
             try:
-                self._become_bottle(bottle, sync)
+                own = dict(zip(bottle.descriptors, self.descriptors, strict=True))
+                log = self.spec.log_dir / "bottle.log"
+                children.become_bottle(bottle, {SYNC_FD: sync.fileno(), **own}, log)
             finally:
                 os._exit(127)
         for descriptor in self.descriptors:
             os.close(descriptor)
         return pid
-
-    def _become_bottle(self, bottle: BottleProcess, sync: socket.socket) -> None:
-        for group in bottle.cgroups:
-            Path(group, "cgroup.procs").write_text(str(os.getpid()))
-        _redirect_output(self.spec.log_dir / "bottle.log")
-        wanted = {SYNC_FD: sync.fileno(), **dict(zip(bottle.descriptors, self.descriptors, strict=True))}
-        # A source may sit on another one's target number: move all of them out of the way first.
-        moved = {target: _dup_above(source) for target, source in wanted.items()}
-        for target, source in moved.items():
-            os.dup2(source, target, inheritable=True)
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_DFL)
-        os.chdir("/")
-        os.execve(bottle.argv[0], list(bottle.argv), bottle.environ)
 
     def _bottle_log(self) -> str:
         with contextlib.suppress(OSError):
@@ -191,17 +174,12 @@ class Supervisor:
     def _become_service(self, service: _Service, ready: int) -> None:
         code = 1
         try:
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-            _set_process_name(f"bm-{service.name}")
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGTERM):
-                signal.signal(number, signal.SIG_DFL)
+            children.prepare_sidecar(service.name, self.spec.log_dir / f"{service.name}.log")
             os.close(self.lock)
             self._sync.close()
             for other in self.services.values():
                 if other is not service:
                     other.listener.close()
-            _redirect_output(self.spec.log_dir / f"{service.name}.log")
             module = import_module(SERVICE_MODULES[service.name])
             asyncio.run(
                 module.serve(service.spec, [service.listener], on_ready=lambda: _write_and_close(ready))
@@ -277,7 +255,7 @@ class Supervisor:
         """Write what runs to the status file."""
         report = {
             "supervisor_pid": os.getpid(),
-            "supervisor_start": _start_time(os.getpid()),
+            "supervisor_start": children.start_time(os.getpid()),
             "started_at": self._started_at,
             "backend": self.spec.backend,
             "init_pid": self.bottle_pid,
@@ -293,7 +271,7 @@ class Supervisor:
             self._sync.close()
         self._end_bottle()
         for service in self.services.values():
-            _kill(service.pid, signal.SIGKILL)
+            children.kill(service.pid, signal.SIGKILL)
             service.listener.close()
         self._await_services()
         for group in self.spec.bottle.cgroups if self.spec.bottle else ():
@@ -317,7 +295,7 @@ class Supervisor:
             with contextlib.suppress(ChildProcessError):
                 if os.waitpid(self.bottle_pid, os.WNOHANG)[0] == 0:
                     if time.monotonic() > deadline:
-                        _kill(self.bottle_pid, signal.SIGKILL)
+                        children.kill(self.bottle_pid, signal.SIGKILL)
                     time.sleep(0.01)
                     continue
             self.bottle_pid = 0
@@ -342,8 +320,8 @@ def serve(connection: socket.socket, message: dict[str, object], descriptors: li
     lock, *rest = descriptors
     # A dump of a sidecar would hold credentials.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _set_process_name("bm-supervisor")
-    _redirect_output(spec.log_dir / "supervisor.log")
+    children.set_name("bm-supervisor")
+    children.redirect_output(spec.log_dir / "supervisor.log")
     Supervisor(spec, rest, lock).run(lambda message: _tell(connection, message))
 
 
@@ -352,39 +330,10 @@ def _tell(launcher: socket.socket, message: dict[str, object]) -> None:
         ipc.send(launcher, message)
 
 
-def _dup_above(descriptor: int) -> int:
-    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 64)
-
-
-def _redirect_output(log: Path) -> None:
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    os.dup2(null, 0)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
-    os.close(null)
-
-
 def _write_and_close(pipe: int) -> None:
     with contextlib.suppress(OSError):
         os.write(pipe, b"1")
     os.close(pipe)
-
-
-def _set_process_name(name: str) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
-
-
-def _start_time(pid: int) -> int:
-    """Return when ``pid`` started, in clock ticks since boot: with the number, it names a process for good."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-
-
-def _kill(pid: int, number: int) -> None:
-    if pid:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
 
 
 def _log(text: str) -> None:
