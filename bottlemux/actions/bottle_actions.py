@@ -76,6 +76,11 @@ def _logs(context: Context, subject: Subject) -> Prepared:
     return _following(context, "logs", subject)
 
 
+def _diff(context: Context, subject: Subject) -> Prepared:
+    argv = context.own_argv("diff", subject.name, "--follow")
+    return Prepared(lambda: Become(tuple(argv)))
+
+
 def _following(context: Context, command: str, subject: Subject) -> Prepared:
     argv = context.own_argv(command, subject.name, "-f")
     return Prepared(lambda: Become(tuple(argv)))
@@ -109,6 +114,7 @@ BOTTLE_ACTIONS = (
     Action("shell", "shell in", "Open a shell in the bottle.", ("s",), "bottle", running, _shell),
     Action("audit", "audit of", "Follow what the bottle asks of the network; Ctrl-C ends.", ("a",), "bottle",
            always, _audit),
+    Action("diff", "changes of", "Follow what the agent changed; Ctrl-C ends.", ("d",), "bottle", always, _diff),
     Action("logs", "logs of", "Follow the logs of the bottle's sidecars; Ctrl-C ends.", ("l",), "bottle", always,
            _logs),
     Action("bottle-status", "status of", "Show state, use of the machine, and sidecars.", ("i",), "bottle",

@@ -33,6 +33,7 @@ COMMANDS = {
     "diff": "show what an agent changed",
     "fetch": "bring an agent's commits into the project's repository",
     "layout": "save window layouts, and give them to running windows",
+    "keys": "bind one tmux key to all of bottlemux's, and undo it exactly",
     "palette": "open the command palette",
     "images": "list, build and remove the images of Docker bottles",
     "doctor": "say what works on this machine and how to mend the rest",
@@ -67,6 +68,8 @@ def run_here(words: list[str]) -> int:
     """Run one command in this process; raises only :class:`Become`."""
     try:
         return _run(words)
+    except Become:
+        raise
     except BottlemuxError as error:
         return report(error)
     except KeyboardInterrupt:
@@ -77,6 +80,13 @@ def run_here(words: list[str]) -> int:
         return report(_refused_by_system(error))
     except Exception as error:  # noqa: BLE001 - a person gets a line, whatever went wrong
         return report(_defect(error))
+
+
+def reader_gone() -> int:
+    """Keep the interpreter from complaining at exit that nobody reads our output; return the exit code."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def _refused_by_system(error: OSError) -> BottlemuxError:
@@ -97,13 +107,6 @@ def _defect(error: Exception) -> BottlemuxError:
         f"unexpected {type(error).__name__} at {place}",
         hint="this is a mistake in bottlemux: please report this line",
     )
-
-
-def reader_gone() -> int:
-    """Keep the interpreter from complaining at exit that nobody reads our output; return the exit code."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + signal.SIGPIPE
 
 
 def _run(words: list[str]) -> int:

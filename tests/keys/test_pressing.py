@@ -1,0 +1,115 @@
+"""The keys, pressed on a terminal that is attached to a workspace with two bottles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.world import World, until
+from tests.session.conftest import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.bwrap, pytest.mark.tmux]
+
+_PREFIX, _LEADER = b"\x02", b"b"
+_CONTROL_C = b"\x03"
+_LISTINGS = (
+    ("list-keys",), ("list-keys", "-a", "-N"), ("show-options", "-s"), ("show-options", "-g"),
+    ("show-options", "-g", "-w"), ("show-options", "-t", "=bottlemux:"), ("show-hooks", "-g"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    user = World(tmp_path_factory.mktemp("it's a #(touch canary); state;"))
+    user.manifest("bottles", "quiet", "supervise: false", "Nothing out.")
+    user.manifest("agents", "shell", "bottle: quiet\nprogram: [bash, --norc]\nlayout: solo", "A shell.")
+    yield user
+    user.close()
+
+
+@pytest.fixture(scope="module")
+def slugs(world: World) -> list[str]:
+    return [world.start("shell"), world.start("shell")]
+
+
+@pytest.fixture
+def attached(world: World, slugs: list[str]) -> Iterator[Terminal]:
+    made = Terminal(
+        ["tmux", "-u", "-L", world.socket, "attach", "-t", "=bottlemux:"], world.environ, (120, 40)
+    )
+    until(lambda: made.read(0.02) and world.tmux("list-clients"), "a client")
+    yield made
+    made.close()
+
+
+def _current(world: World) -> str:
+    return world.tmux("display-message", "-p", "-t", "=bottlemux:", "#{@bottlemux_slug}").strip()
+
+
+def _press(world: World, terminal: Terminal, key: bytes) -> None:
+    """Press the prefix key, the leader and ``key``: tmux takes keys without a pause between them for pasted text."""
+    until(
+        lambda: not any(b"\0act\0" in process.cmdline for process in world.own_processes()), "a closed popup"
+    )
+    terminal.type(_PREFIX)
+    until(lambda: _table(world) == "prefix", "the prefix table")
+    terminal.type(_LEADER)
+    until(lambda: _table(world) == "bottlemux", "our table")
+    terminal.type(key)
+
+
+def _table(world: World) -> str:
+    return world.tmux("list-clients", "-F", "#{client_key_table}").strip()
+
+
+def test_keys_do_what_the_sheet_says_and_leave_no_trace(
+    world: World, slugs: list[str], attached: Terminal
+) -> None:
+    before = [world.tmux(*listing) for listing in _LISTINGS]
+    assert "prefix b ? shows them" in world.run("keys", "install")
+    assert world.try_run("keys", "install").returncode == 1
+    # An agent chooses the title of its pane: no key may give it to a shell.
+    world.tmux(
+        "select-pane", "-t", world.pane_id(slugs[0]), "-T", "$(touch canary)`touch canary`;touch canary"
+    )
+
+    world.tmux("select-window", "-t", world.pane_id(slugs[0]))
+    _press(world, attached, b"j")
+    until(lambda: _current(world) == slugs[1], "the next bottle")
+    _press(world, attached, b"k")
+    until(lambda: _current(world) == slugs[0], "the previous bottle")
+    _press(world, attached, b"w")
+    attached.shows("no bottle waits for you")
+
+    _press(world, attached, b"?")
+    attached.shows("go to the next bottle")
+    attached.type(_CONTROL_C)
+    _press(world, attached, b"i")
+    attached.shows("[Enter closes this]")
+    attached.type(b"\r")
+
+    world.tmux("select-window", "-t", world.pane_id(slugs[1]))
+    _press(world, attached, b"x")
+    attached.shows("Stop it?")
+    assert slugs[1] in attached.read().decode(errors="replace")
+    attached.type(b"n\r")
+
+    assert world.run("keys", "uninstall") == "prefix b is as it was\n"
+    assert [world.tmux(*listing) for listing in _LISTINGS] == before
+    assert "no keys are installed" in world.run("keys", "uninstall")
+    assert not list(world.home.parent.rglob("canary"))
+    assert all(world.status(slug)["state"] != "exited" for slug in slugs)
+
+
+def test_uninstall_refuses_what_was_changed_since(world: World, slugs: list[str]) -> None:
+    world.run("keys", "install", "--key", "F9", "--table", "root")
+    assert world.run("keys", "show").startswith("F9, then:")
+    world.tmux("bind-key", "-T", "root", "F9", "next-window")
+    refused = world.try_run("keys", "uninstall")
+    assert (refused.returncode, "F9 is now: bind-key -T root F9 next-window" in refused.stderr) == (1, True)
+    assert world.run("keys", "uninstall", "--force") == "F9 is left as it is\n"
+    assert "next-window" in world.tmux("list-keys", "-T", "root", "F9")
