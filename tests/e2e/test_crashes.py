@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -146,6 +148,18 @@ def test_stop_while_the_agent_is_dead(shell: World) -> None:
     assert shell.tmux("list-panes", "-a") == ""
 
 
+def commands_in_forks(shell: World) -> list[int]:
+    """Return the forks of the zygote that run a command; those that are sidecars have names of their own."""
+    zygotes = {process.pid for process in shell.own_processes() if b"sidecars.zygote" in process.cmdline}
+    found: list[int] = []
+    for pid in zygotes:
+        with contextlib.suppress(OSError):
+            name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
+            if int(rest.split()[1]) in zygotes and not name.startswith("bm-"):
+                found.append(pid)
+    return found
+
+
 # From the first moment of a start to where all of it is done, which takes about half a second.
 @pytest.mark.parametrize("moment_s", [0.04, 0.1, 0.2, 0.35, 0.5])
 def test_killed_launcher(shell: World, moment_s: float) -> None:
@@ -157,6 +171,7 @@ def test_killed_launcher(shell: World, moment_s: float) -> None:
     time.sleep(moment_s)  # the moment itself is what is tried
     launcher.kill()
     launcher.wait()
+    until(lambda: not commands_in_forks(shell), "the end of what the launcher had run for it")
 
     for row in json.loads(shell.run("status", "--json")):
         slug = row["slug"]
