@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,14 +68,19 @@ def _table(world: World) -> str:
 
 
 def test_keys_do_what_the_sheet_says_and_leave_no_trace(
-    world: World, slugs: list[str], attached: Terminal
+    world: World, slugs: list[str], attached: Terminal, tmp_path: Path
 ) -> None:
     before = [world.tmux(*listing) for listing in _LISTINGS]
     assert "prefix b ? shows them" in world.run("keys", "install")
     assert world.try_run("keys", "install").returncode == 1
     # An agent chooses the title of its pane: no key may give it to a shell.
+    canary = tmp_path / "canary"
     world.tmux(
-        "select-pane", "-t", world.pane_id(slugs[0]), "-T", "$(touch canary)`touch canary`;touch canary"
+        "select-pane",
+        "-t",
+        world.pane_id(slugs[0]),
+        "-T",
+        f"$(touch {canary})`touch {canary}`;touch {canary}",
     )
 
     world.tmux("select-window", "-t", world.pane_id(slugs[0]))
@@ -101,7 +107,8 @@ def test_keys_do_what_the_sheet_says_and_leave_no_trace(
     assert world.run("keys", "uninstall") == "prefix b is as it was\n"
     assert [world.tmux(*listing) for listing in _LISTINGS] == before
     assert "no keys are installed" in world.run("keys", "uninstall")
-    assert not list(world.home.parent.rglob("canary"))
+    assert not canary.exists()
+    assert not [*world.home.parent.rglob("canary"), *Path("/").glob("canary")]
     assert all(world.status(slug)["state"] != "exited" for slug in slugs)
 
 
