@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, cast
 
 from bottlemux.approvals.finding import awaited, open_proposals
-from bottlemux.errors import BottlemuxError
+from bottlemux.errors import BottlemuxError, UsageError
 from bottlemux.state.liveness import RuntimeStatus, is_alive, read_status
 from bottlemux.state.store import BrokenRecord
 
@@ -83,6 +83,8 @@ def collect(context: Context, slugs: Iterable[str] | None = None) -> list[Bottle
 def _windows(context: Context) -> dict[str, WindowInfo]:
     try:
         return {window.slug: window for window in context.workspace.list()}
+    except UsageError:
+        raise
     except BottlemuxError:
         return {}
 

@@ -31,6 +31,7 @@ MISTAKES = {
     "info unknown": (["info", "nobody"], 4, "no agent 'nobody'"),
     "logs unknown": (["logs", "nope-00000"], 4, "no bottle 'nope-00000'"),
     "audit unknown": (["audit", "nope-00000"], 4, "no bottle 'nope-00000'"),
+    "bad socket name": (["status", "--socket-name", "a/b"], 2, "bad tmux socket name 'a/b'"),
     "status unknown": (["status", "nope-00000"], 4, "no bottle 'nope-00000'"),
 }
 
