@@ -56,10 +56,22 @@ def run(context: Context, options: argparse.Namespace) -> int:
         if options.follow:
             _follow(review)
         elif options.raw:
-            sys.stdout.buffer.write(review.diff("--binary"))
+            sys.stdout.buffer.write(_whole(review.diff("--binary")))
         else:
             _show(context, review.diff("--stat=100" if options.stat else "--patch"))
     return 0
+
+
+def _whole(patch: bytes) -> bytes:
+    """Return ``patch``; one that was cut must not be applied."""
+    from bottlemux.lifecycle.changes import MAX_DIFF_BYTES
+
+    if len(patch) >= MAX_DIFF_BYTES:
+        raise BottlemuxError(
+            f"the patch is larger than {MAX_DIFF_BYTES >> 20} MiB",
+            hint="start the agent with --workspace clone",
+        )
+    return patch
 
 
 def coloured(diff: bytes, *, colours: bool) -> Iterator[str]:
@@ -72,6 +84,10 @@ def coloured(diff: bytes, *, colours: bool) -> Iterator[str]:
 
 
 def _show(context: Context, diff: bytes) -> None:
+    from bottlemux.lifecycle.changes import MAX_DIFF_BYTES
+
+    if len(diff) >= MAX_DIFF_BYTES:
+        sys.stderr.write(f"bottlemux: warning: only the first {MAX_DIFF_BYTES >> 20} MiB are shown\n")
     if not console.is_interactive():
         sys.stdout.writelines(coloured(diff, colours=False))
         return

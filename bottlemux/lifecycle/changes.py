@@ -44,6 +44,7 @@ if [ ! -d $GIT_DIR ]; then
     done > $GIT_DIR/objects/info/alternates
     echo '* !diff !text !eol !filter !ident !working-tree-encoding !crlf' > $GIT_DIR/info/attributes
     git config core.autocrlf false
+    git config core.bigFileThreshold 32m
 fi
 git read-tree -m "$base"
 git add -N -- . 2> /review/untracked || true
@@ -110,7 +111,10 @@ class Review:
         self._scratch.cleanup()
 
     def diff(self, *options: str) -> bytes:
-        """Return the changes as git prints them, cut after :data:`MAX_DIFF_BYTES`. The bytes are the agent's."""
+        """Return the changes as git prints them, cut after :data:`MAX_DIFF_BYTES`. The bytes are the agent's.
+
+        Of files over 32 MiB only that they differ is said: comparing them takes memory without bound.
+        """
         done = run(self._argv(options), timeout=_DIFF_TIMEOUT_S)
         if done.returncode != 0:
             reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bottlemux.cli.diff import coloured
+from bottlemux.cli.diff import _whole, coloured
 from bottlemux.errors import BottlemuxError
 from bottlemux.lifecycle.changes import Review, comparison, fetch
 from tests.changes.conftest import Place, git
@@ -208,3 +208,20 @@ def test_text_of_the_agents_is_harmless_to_a_terminal(place: Place) -> None:
         text = "".join(coloured(review.diff("--patch-with-stat"), colours=False))
     assert not set(text) & {"\x1b", "\x07", "\r", "\x9b", "\u202e"}
     assert "\\x1b]52" in text
+
+
+def test_what_is_too_large_is_cut_and_never_applied(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bottlemux.lifecycle.changes.MAX_DIFF_BYTES", 1000)
+    (place.work / "large.txt").write_text("line\n" * 1000)
+    with Review(comparison(place.context, place.record)) as review:
+        patch = review.diff()
+    assert len(patch) == 1000
+    with pytest.raises(BottlemuxError, match="larger"):
+        _whole(patch)
+
+
+def test_a_giant_file_is_named_but_not_compared(place: Place) -> None:
+    with (place.work / "giant").open("wb") as stream:
+        stream.truncate(1 << 28)
+    with Review(comparison(place.context, place.record)) as review:
+        assert b"giant" in review.diff("--stat")
