@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from backends.docker.engine import Engine
 
-_NEEDED = ("sh", "sleep", "git", "python3")
+_NEEDED = ("sh", "git", "python3")
 _SCRIPT = (
     "for name in " + " ".join(_NEEDED) + '; do command -v "$name" >/dev/null || echo "missing $name"; done; '
     "python3 -I -S -c 'import sys; print(\"python\", sys.executable)'"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends.docker import names
+from backends.docker import names, seccomp
+from backends.docker.enter import PYTHON
 from backends.programs import GUEST, HOME
 
 if TYPE_CHECKING:
@@ -17,13 +19,15 @@ if TYPE_CHECKING:
 
 WORKSPACE = "/workspace"
 SIDECARS_PROCESSES = 1024
+_SCRATCH_SHARE = 8
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _AUTHORITIES = "/run/authorities.pem"
 _GUEST_ETC = ("group", "gitconfig", "nsswitch.conf", "passwd")
 _NO_IPV6 = {"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1"}
+_NO_NEW_PRIVILEGES = "no-new-privileges:true"
 _HARDENING: dict[str, Any] = {
     "cap_drop": ["ALL"],
-    "security_opt": ["no-new-privileges:true"],
+    "security_opt": [_NO_NEW_PRIVILEGES],
     "read_only": True,
     "ipc_mode": "private",
     "sysctls": _NO_IPV6,
@@ -92,11 +96,15 @@ def create_agent(engine: Engine, plan: DockerPlan, image: str, sidecars: str) ->
     # The engine's own resolver would ask the outside; this one asks a port on which nobody listens.
     limits |= {"dns": ["127.0.0.1"], "dns_search": ["."]}
     limits["extra_hosts"] = dict.fromkeys(("egress", "supervise", "git-gate"), sidecars)
+    limits["security_opt"] = [
+        _NO_NEW_PRIVILEGES,
+        f"seccomp={seccomp.cached_profile(spec.paths.state / 'cache')}",
+    ]
     host = _host_config(engine, plan, list(_agent_mounts(plan)), **limits)
     network = names.network(spec.identity)
     with engine.translated("make the agent's container"):
         engine.api.create_container(
-            image, ["/bin/sh", f"{GUEST}/lib/init", spec.identity], entrypoint=[], user=_user(plan),
+            image, [*PYTHON, f"{GUEST}/lib/init.py", spec.identity], entrypoint=[], user=_user(plan),
             name=names.agent_container(spec.identity), hostname=spec.identity[:63].replace("_", "-"),
             environment=dict(plan.environ), working_dir=WORKSPACE,
             labels=names.labels(spec.paths, spec.identity, names.AGENT), host_config=host,
@@ -118,12 +126,14 @@ def _host_config(engine: Engine, plan: DockerPlan, mounts: list[Any], **more: An
     }
     return engine.api.create_host_config(
         mounts=mounts, tmpfs=tmpfs, ulimits=[Ulimit(name="core", soft=0, hard=0)],
-        network_mode=names.network(plan.spec.identity), **_HARDENING, **more,
+        network_mode=names.network(plan.spec.identity), **{**_HARDENING, **more},
     )  # fmt: skip
 
 
 def _scratch_size(plan: DockerPlan) -> str:
-    return f",size={max(1 << 20, plan.memory // 4)}" if plan.memory else ""
+    """Bound temporary files, which are in memory, to a share of the memory that there is."""
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f",size={max(1 << 20, min(installed, plan.memory or installed) // _SCRATCH_SHARE)}"
 
 
 def _mount(source: Path | str, target: str, *, writable: bool = False) -> Any:

@@ -26,7 +26,8 @@ from backends.docker import frames
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-RELAY = ("/run/bottlemux/lib/python3", "-E", "-s", "-S", "-B", "/run/bottlemux/lib/relay.py")
+PYTHON = ("/run/bottlemux/lib/python3", "-E", "-s", "-S", "-B")
+RELAY = (*PYTHON, "/run/bottlemux/lib/relay.py")
 _CHUNK = 65536
 _GONE = 125
 _SIGNALLED = 128

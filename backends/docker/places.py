@@ -18,16 +18,8 @@ if TYPE_CHECKING:
     from backends.docker.plan import DockerPlan
 
 _SHIPPED = Path(__file__).parents[1] / "data"
-_OWN_CODE = ("frames.py", "relay.py")
+_OWN_CODE = ("frames.py", "init.py", "relay.py")
 _DIRECTORIES = ("bin", "etc", "lib", "skills")
-# Process 1: collects what others leave, outlives whatever the agent kills, ends at once when it is told to.
-_INIT = """\
-trap 'exit 0' TERM
-while :; do
-  sleep 2147483647 &
-  wait $!
-done
-"""
 
 
 def make_directories(plan: DockerPlan) -> None:
@@ -83,7 +75,7 @@ def write_home(plan: DockerPlan, files: Mapping[str, str]) -> None:
 def provision_prompt(plan: DockerPlan) -> None:
     """Place the start script and what it reads, the bottle's own code, and a new home's files."""
     own = {f"lib/{name}": Path(__file__).with_name(name).read_text("utf-8") for name in _OWN_CODE}
-    write_guest(plan, {**guest.prompt_files(plan.spec), **own, **_accounts(plan), "lib/init": _INIT})
+    write_guest(plan, {**guest.prompt_files(plan.spec), **own, **_accounts(plan)})
     (plan.spec.files.guest / "start").chmod(0o755)
     _place_shipped_program(plan)
     write_home(plan, guest.home_files(plan.spec))
