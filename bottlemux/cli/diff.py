@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -105,6 +106,9 @@ def _show(context: Context, diff: bytes) -> None:
 
 
 def _follow(review: Review) -> None:
+    # A pane that is closed hangs up: end as by Ctrl-C, so that the index of the review is removed.
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     shown: bytes | None = None
     while True:
         began = time.monotonic()

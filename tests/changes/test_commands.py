@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,6 @@ from tests.e2e.world import World, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.bwrap, pytest.mark.tmux]
 
@@ -42,7 +43,12 @@ def test_what_an_agent_committed_is_shown_and_fetched(world: World) -> None:
     until(lambda: "+changed" in _pane(world, slug), "the pane with the change")
     assert f"bottlemux/{slug}" in world.run("fetch", slug)
     assert git(world.project, "show", f"bottlemux/{slug}:file.txt") == "changed"
+    reviews = set(Path(tempfile.gettempdir()).glob("bottlemux-review-*"))
+    assert reviews
     world.run("stop", slug)
+    until(
+        lambda: not reviews <= set(Path(tempfile.gettempdir()).glob("bottlemux-review-*")), "a removed index"
+    )
     assert "+changed" in world.run("diff", slug, "--raw").splitlines()
     assert world.try_run("diff", "nosuch-00000").returncode == 4
 
