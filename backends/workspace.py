@@ -12,12 +12,14 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from backends.copying import copy_tree
 from bottlemux.errors import BottlemuxError, UsageError
 from bottlemux.files import make_private_dir
 from bottlemux.process import run, scrubbed_environ
+from bottlemux.state.removal import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
 CLONE_TIMEOUT_S = 600.0
@@ -29,7 +31,10 @@ _CREDENTIALS = re.compile(r"\A(https?://)[^/?#]*@", re.IGNORECASE)
 PROTECTED_DIRECTORIES = (
     ".bottlemux",
     ".claude",
+    ".codex",
+    ".cursor",
     ".devcontainer",
+    ".gemini",
     ".git/config.lock",
     ".git/config.worktree.lock",
     ".git/hooks",
@@ -84,6 +89,8 @@ def _has_repository(directory: Path) -> bool:
 
 def mount_warnings(directory: Path) -> list[str]:
     """Return why git would not work in a bottle that has just ``directory`` of its repository."""
+    if token := _url_with_credentials(directory):
+        return [f"{directory}/.git/config holds a password or token for {token}, which the agent can read"]
     hint = "git will not work in the bottle; --workspace clone gives it a repository of its own"
     if (directory / ".git").is_file():
         return [f"{directory} is a linked worktree, whose repository is elsewhere: {hint}"]
@@ -91,6 +98,16 @@ def mount_warnings(directory: Path) -> list[str]:
     if above is not None and not is_repository(directory):
         return [f"{directory} is a part of the repository {above}: {hint}"]
     return []
+
+
+def _url_with_credentials(directory: Path) -> str:
+    """Return the host of a remote whose URL has a password in it; empty when there is none."""
+    try:
+        text = (directory / ".git" / "config").read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
+    found = re.search(r"https?://[^/\s@:]*:?[^/\s@]+@([^/\s]+)", text, re.IGNORECASE)
+    return found[1] if found else ""
 
 
 def _refuse_link(directory: Path, name: str) -> None:
@@ -190,29 +207,14 @@ def _keep_remotes(source: Path, target: Path) -> None:
         git("remote", "add", "--", name, _CREDENTIALS.sub(r"\1", url), cwd=target)
 
 
-def make_copy(source: Path, target: Path) -> None:
-    """Copy the directory ``source`` to the missing ``target``, links as links, special files left out."""
+def make_copy(source: Path, target: Path, *, skip: Collection[str] = ()) -> None:
+    """Copy the directory ``source`` to the missing ``target``, without the paths in ``skip``; all of it or nothing."""
     make_private_dir(target.parent)
     try:
-        shutil.copytree(source, target, symlinks=True, ignore=_special_files)
+        failures = copy_tree(source, target, skip=skip)
     except OSError as error:
-        shutil.rmtree(target, ignore_errors=True)
-        raise BottlemuxError(f"cannot copy {str(source)!r}: {_reason(error)}") from error
-
-
-def _reason(error: OSError) -> str:
-    """Return why a copy failed; ``shutil.Error`` lists every file, as source, target and reason."""
-    if not isinstance(error, shutil.Error):
-        return str(error)
-    failures: list[tuple[str, str, str]] = error.args[0]
-    others = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-    return f"{failures[0][2]}{others}"
-
-
-def _special_files(directory: str, names: list[str]) -> list[str]:
-    from pathlib import Path
-
-    entries = {name: Path(directory, name) for name in names}
-    return [
-        name for name, path in entries.items() if not (path.is_symlink() or path.is_file() or path.is_dir())
-    ]
+        remove_tree(target)
+        raise BottlemuxError(f"cannot copy {str(source)!r}: {error.strerror}") from error
+    if failures.count:
+        remove_tree(target)
+        raise BottlemuxError(f"cannot copy {str(source)!r}: {failures}")

@@ -7,8 +7,22 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from bottlemux.errors import BottlemuxError
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def require_private(path: Path) -> Path:
+    """Return the directory ``path`` if it belongs to this user and to nobody else; ``BottlemuxError`` otherwise."""
+    status = path.stat()
+    if status.st_uid != os.getuid():
+        raise BottlemuxError(
+            f"{path} belongs to another user", hint="choose another with BOTTLEMUX_STATE_DIR"
+        )
+    if status.st_mode & 0o022:
+        raise BottlemuxError(f"{path} can be written by others", hint=f"chmod 700 {path}")
+    return path
 
 
 def make_private_dir(path: Path) -> Path:

@@ -37,9 +37,11 @@ def become_bottle(bottle: BottleProcess, descriptors: Mapping[int, int], log: Pa
     os.execve(bottle.argv[0], list(bottle.argv), bottle.environ)
 
 
-def prepare_sidecar(name: str, log: Path) -> None:
-    """Make this process a sidecar's: named, ended with its parent, writing to ``log``."""
+def prepare_sidecar(name: str, log: Path, parent: int) -> None:
+    """Make this process a sidecar's: named, ended with the process ``parent``, writing to ``log``."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # it ended before the kernel was asked to tell
     set_name(f"bm-{name}")
     _restore_signals(signal.SIGCHLD, signal.SIGTERM)
     redirect_output(log)

@@ -163,18 +163,19 @@ class Supervisor:
     def _start_service(self, service: _Service) -> int:
         """Fork the sidecar; return a pipe on which it writes one byte once it accepts connections."""
         read_end, write_end = os.pipe()
+        parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             os.close(read_end)
-            self._become_service(service, write_end)
+            self._become_service(service, write_end, parent)
         os.close(write_end)
         service.pid, service.started, service.due = pid, time.monotonic(), None
         return read_end
 
-    def _become_service(self, service: _Service, ready: int) -> None:
+    def _become_service(self, service: _Service, ready: int, parent: int) -> None:
         code = 1
         try:
-            children.prepare_sidecar(service.name, self.spec.log_dir / f"{service.name}.log")
+            children.prepare_sidecar(service.name, self.spec.log_dir / f"{service.name}.log", parent)
             os.close(self.lock)
             self._sync.close()
             for other in self.services.values():

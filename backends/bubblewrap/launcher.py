@@ -9,7 +9,7 @@ from backends import sidecar_specs
 from backends.bubblewrap import limits, sandbox, seccomp
 from backends.contract import Authority
 from bottlemux.errors import BottlemuxError, UnavailableError
-from bottlemux.files import make_private_dir
+from bottlemux.files import make_private_dir, require_private
 from bottlemux.preload import PRELOADED
 from sidecars import ipc, zygotes
 from sidecars.ca import make_ca
@@ -28,7 +28,7 @@ _CONTROL_FD = 10
 def connect(runtime: Path) -> socket.socket:
     """Return a connection to this user's zygote, started when there is none."""
     try:
-        return zygotes.connect(make_private_dir(runtime), PRELOADED)
+        return zygotes.connect(require_private(make_private_dir(runtime)), PRELOADED)
     except OSError as error:
         raise UnavailableError(f"the sidecars' parent process does not start: {error}") from error
 

@@ -74,7 +74,7 @@ def _make_workspace(spec: BottleSpec) -> None:
     if spec.workspace == "clone":
         workspace.make_clone(spec.directory, target, f"bottlemux/{spec.identity}")
     else:
-        workspace.make_copy(spec.directory, target)
+        workspace.make_copy(spec.directory, target, skip=standins.names_in(spec.paths, spec.directory))
 
 
 def write_guest(plan: BubblewrapPlan, files: Mapping[str, str]) -> None:

@@ -23,15 +23,17 @@ def make(spec: BottleSpec, protection: Protection) -> None:
     """Record, then make, what ``protection`` asks for; others' stand-ins in the same project are recorded too."""
     from backends.workspace import make_placeholders
 
-    directory = str(spec.directory)
-    relied_on = set(protection.placeholders)
-    for slug in recorded(spec.paths):
-        place, names = _read(spec.paths, slug)
-        relied_on |= names if place == directory else set()
-    record = {"directory": directory, "names": sorted(relied_on)}
+    relied_on = {*protection.placeholders, *names_in(spec.paths, spec.directory)}
+    record = {"directory": str(spec.directory), "names": sorted(relied_on)}
     # A power failure that takes the record leaves empty directories, and no bottle that relies on them.
     write_json(spec.files.standins, record, durable=False)
     make_placeholders(spec.directory, protection)
+
+
+def names_in(paths: Paths, directory: Path) -> set[str]:
+    """Return the stand-ins that bottles have made in ``directory``."""
+    records = [_read(paths, slug) for slug in recorded(paths)]
+    return {name for place, names in records if place == str(directory) for name in names}
 
 
 def remove(paths: Paths, identity: str) -> None:

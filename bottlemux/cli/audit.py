@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to ``parser``."""
     parser.add_argument("slug", metavar="SLUG", help="a bottle, running or ended")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as the log grows; Ctrl-C ends")
-    parser.add_argument("--json", action="store_true", help="the records as they are, one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="one JSON array; with -f an object a line")
     parser.set_defaults(run=run)
 
 
@@ -33,8 +33,13 @@ def run(context: Context, options: argparse.Namespace) -> int:
     audit = context.paths.bottle(context.store.resolve_prefix(options.slug)).audit
     if options.follow:
         show([audit], forever=True, as_json=options.json)
+        return 0
+    logs = [str(audit.with_name(audit.name + ".1")), str(audit)]
+    if options.json:
+        lines = ",\n".join(line for _log, line in follow(logs, forever=False))
+        sys.stdout.write(f"[\n{lines}\n]\n")
     else:
-        show([audit.with_name(audit.name + ".1"), audit], as_json=options.json)
+        show(logs)
     return 0
 
 

@@ -6,10 +6,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from bottlemux.cli import console
+from bottlemux.errors import BottlemuxError
 
 if TYPE_CHECKING:
     import argparse
 
+    from bottlemux.lifecycle.cleaning import Leftover
     from bottlemux.lifecycle.context import Context
 
 
@@ -34,7 +36,16 @@ def run(context: Context, options: argparse.Namespace) -> int:
     if not options.yes and not console.confirm("Remove all of it?"):
         sys.stderr.write("nothing was removed\n")
         return 1
-    for leftover in leftovers:
+    left = [leftover for leftover in leftovers if not _is_removed(leftover)]
+    count = sum(len(leftover.description.splitlines()) for leftover in leftovers if leftover not in left)
+    sys.stdout.write(f"removed {count}\n")
+    return 1 if left else 0
+
+
+def _is_removed(leftover: Leftover) -> bool:
+    try:
         leftover.remove()
-    sys.stdout.write(f"removed {len(leftovers)}\n")
-    return 0
+    except (BottlemuxError, OSError) as error:
+        sys.stderr.write(f"bottlemux: warning: {leftover.description.splitlines()[0]}: {error}\n")
+        return False
+    return True

@@ -83,9 +83,9 @@ def _undo_when_ended() -> None:
 
 def _warm_up(context: Context) -> None:
     """Let the sidecars' parent process begin to load while the manifest is read."""
-    from bottlemux.files import make_private_dir
+    from bottlemux.files import make_private_dir, require_private
     from bottlemux.preload import PRELOADED
     from sidecars import zygotes
 
     if not zygotes.serves(context.paths.runtime):
-        zygotes.connect(make_private_dir(context.paths.runtime), PRELOADED).close()
+        zygotes.connect(require_private(make_private_dir(context.paths.runtime)), PRELOADED).close()

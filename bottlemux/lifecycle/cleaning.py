@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Leftover:
-    """One thing to remove: what it is, for people, and how it is removed."""
+    """What is removed in one step: what it is, a line for each thing, and how it is removed."""
 
     description: str
     remove: Callable[[], object]
@@ -69,6 +69,5 @@ def _of_backend(context: Context, name: str) -> list[Leftover]:
     lines = list(backend.describe_cleanup(plan))
     if not lines:
         return []
-    # A backend removes its plan in one step: the first line carries it, the others describe.
-    first, *rest = [f"{name}: {line}" for line in lines]
-    return [Leftover(first, lambda: backend.cleanup(plan)), *(Leftover(line, lambda: None) for line in rest)]
+    # A backend removes its plan in one step.
+    return [Leftover("\n".join(f"{name}: {line}" for line in lines), lambda: backend.cleanup(plan))]

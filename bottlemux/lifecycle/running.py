@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from backends.registry import get_bottle_backend
 from bottlemux.errors import BottlemuxError, NotFoundError
+from bottlemux.files import write_atomic
 from bottlemux.lifecycle.planning import Planned, plan_resume, with_identity
 from bottlemux.lifecycle.windows import window_for
 from bottlemux.state.liveness import is_alive, read_status
@@ -44,6 +45,8 @@ def start(context: Context, planned: Planned) -> str:
         agent_digest=agent.digest,
     )
     try:
+        # First of all: a start that is killed from here on can be resumed with its task.
+        write_atomic(context.paths.bottle(record.identity).guest / "prompt", spec.prompt, durable=False)
         bottle = planned.backend.launch(with_identity(planned, record.identity).plan)
         _open_window_or_close(context, record, bottle)
     except BaseException:

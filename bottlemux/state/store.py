@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from bottlemux.errors import BottlemuxError, UsageError, unknown_name
-from bottlemux.files import make_private_dir, write_json
+from bottlemux.files import make_private_dir, require_private, write_json
 from bottlemux.identity import is_slug, new_slug
 from bottlemux.paths import BottlePaths, Paths
 from bottlemux.state.liveness import hold, is_alive
@@ -72,7 +72,7 @@ class BottleStore:
             session_id=str(uuid.uuid4()), created_at=now, started_at=now, workspace=workspace, layout=layout,
             args=tuple(args), base_commit=base_commit, from_project=from_project, agent_digest=agent_digest,
         )  # fmt: skip
-        make_private_dir(self.paths.bottles)
+        require_private(make_private_dir(self.paths.bottles))
         draft = make_private_dir(self.paths.bottles / f"{_NEW}{uuid.uuid4().hex}")
         try:
             _make_subdirectories(draft, workspace)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -178,16 +178,66 @@ def test_a_clone_names_the_projects_remotes_without_credentials(
     assert git(tmp_path / "target", "remote", "get-url", "origin").strip() == expected
 
 
-def test_a_failed_copy_says_why_in_a_line(
+def test_a_failed_copy_says_why_in_a_line_and_leaves_nothing(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_arguments: object, **_options: object) -> None:
-        raise shutil.Error([("a", "b", "[Errno 13] Permission denied: 'a'")] * 3)
+        raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(shutil, "copytree", refuse)
-    with pytest.raises(BottlemuxError, match=r"Permission denied: 'a' \(and 2 more\)$"):
+    (source / "one").touch()
+    (source / "two").touch()
+    monkeypatch.setattr(shutil, "copyfileobj", refuse)
+    with pytest.raises(BottlemuxError, match=r": Permission denied \(and \d+ more\)$"):
         workspace.make_copy(source, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_a_copy_follows_no_link_and_takes_no_special_file(tmp_path: Path) -> None:
+    source, outside = tmp_path / "source", tmp_path / "outside"
+    (source / "inner").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "secret").write_text("secret")
+    (source / "inner" / "file").write_text("text")
+    (source / "inner" / "run").write_text("#!/bin/sh")
+    (source / "inner" / "run").chmod(0o4755)
+    (source / "link").symlink_to(outside)
+    os.mkfifo(source / "pipe")
+    workspace.make_copy(source, tmp_path / "copy", skip={"inner/skipped"})
+    copy = tmp_path / "copy"
+    assert (copy / "link").is_symlink()
+    assert (copy / "inner" / "file").read_text() == "text"
+    assert (copy / "inner" / "run").stat().st_mode & 0o7777 == 0o755
+    assert sorted(path.name for path in copy.iterdir()) == ["inner", "link"]
+
+
+def test_a_directory_swapped_for_a_link_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, outside = tmp_path / "source", tmp_path / "outside"
+    (source / "inner").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "secret").write_text("secret")
+    real = os.stat
+
+    def swapping(name: str, **options: Any) -> os.stat_result:
+        status = real(name, **options)
+        if name == "inner":
+            (source / "inner").rmdir()
+            (source / "inner").symlink_to(outside)
+        return status
+
+    monkeypatch.setattr("backends.copying.os.stat", swapping)
+    with pytest.raises(BottlemuxError):
+        workspace.make_copy(source, tmp_path / "copy")
+    assert not list(tmp_path.rglob("copy/**/secret"))
+
+
+def test_a_token_in_a_remotes_url_is_warned_of(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "remote", "add", "origin", "https://user:hunter2hunter2@example.com/a.git")
+    (warning,) = workspace.mount_warnings(tmp_path)
+    assert "example.com" in warning
+    assert "hunter2" not in warning
 
 
 def test_links_to_the_host_stay_links(source: Path, tmp_path: Path) -> None:
