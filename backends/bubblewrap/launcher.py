@@ -44,7 +44,7 @@ def launch(
 ) -> None:
     """Start the bottle of ``plan`` and return once its sidecars accept connections."""
     sidecar_specs.write_routes(plan.spec)
-    limits.make_groups(plan.groups, plan.spec.identity, plan.wanted)
+    limits.make_groups(plan.groups, plan.group_name, plan.wanted)
     options = os.fsencode("\0".join(sandbox.arguments(plan.sandbox)))
     control = ipc.listen(str(plan.spec.files.control))
     descriptors = [

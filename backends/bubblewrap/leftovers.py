@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backends.bubblewrap import standins
-from backends.bubblewrap.limits import GROUP_PREFIX, find_groups
+from backends.bubblewrap.limits import find_groups, group_prefix
 from bottlemux.identity import is_slug
 from bottlemux.state.liveness import is_alive
 
@@ -39,13 +39,14 @@ def find_leftovers(paths: Paths) -> BubblewrapCleanup:
     """Find what belongs to no live bottle. A bottle being launched holds its lock and so lives."""
     runtime = tuple(path for path in _directories(paths.runtime) if _is_dead(paths, path.name))
     roots = set(find_groups().controllers.values())
+    prefix = group_prefix(paths.state)
     groups = tuple(
         path
         for root in sorted(roots)
         for path in _directories(root)
-        if path.name.startswith(GROUP_PREFIX)
+        if path.name.startswith(prefix)
         and not (path / "cgroup.procs").read_text()
-        and _is_dead(paths, path.name.removeprefix(GROUP_PREFIX))
+        and _is_dead(paths, path.name.removeprefix(prefix))
     )
     left = tuple(slug for slug in standins.recorded(paths) if not is_alive(paths.bottle(slug)))
     return BubblewrapCleanup(paths, runtime, groups, left)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,11 @@ class Wanted:
     cpus: float | None = None
     memory: int | None = None
     pids: int | None = None
+
+
+def group_prefix(state: Path) -> str:
+    """Return how the names of the groups begin whose bottles are recorded in ``state``: a machine has many such."""
+    return f"{GROUP_PREFIX}{hashlib.sha256(str(state).encode()).hexdigest()[:6]}-"
 
 
 @dataclass(frozen=True)
@@ -66,27 +72,27 @@ def _writable(directory: Path) -> bool:
     return os.access(directory, os.W_OK) and os.access(directory / "cgroup.procs", os.W_OK)
 
 
-def group_directories(groups: Groups, slug: str, wanted: Wanted) -> tuple[str, ...]:
+def group_directories(groups: Groups, name: str, wanted: Wanted) -> tuple[str, ...]:
     """Return the directories that :func:`make_groups` makes."""
-    return tuple(dict.fromkeys(str(directory) for directory, _files in _settings(groups, slug, wanted)))
+    return tuple(dict.fromkeys(str(directory) for directory, _files in _settings(groups, name, wanted)))
 
 
-def make_groups(groups: Groups, slug: str, wanted: Wanted) -> None:
+def make_groups(groups: Groups, name: str, wanted: Wanted) -> None:
     """Make the control groups of a bottle with their limits. Idempotent; its caller undoes a failure."""
     try:
-        for directory, files in _settings(groups, slug, wanted):
+        for directory, files in _settings(groups, name, wanted):
             directory.mkdir(exist_ok=True)
-            for name, value in files.items():
-                if (directory / name).exists():
-                    (directory / name).write_text(value)
+            for file, value in files.items():
+                if (directory / file).exists():
+                    (directory / file).write_text(value)
     except OSError as error:
-        raise BottlemuxError(f"cannot set the limits of {slug}: {error}") from error
+        raise BottlemuxError(f"cannot set the limits of {name}: {error}") from error
 
 
-def _settings(groups: Groups, slug: str, wanted: Wanted) -> list[tuple[Path, dict[str, str]]]:
+def _settings(groups: Groups, name: str, wanted: Wanted) -> list[tuple[Path, dict[str, str]]]:
     settings = _unified_settings(wanted) if groups.unified else _legacy_settings(wanted)
     return [
-        (groups.controllers[controller] / f"{GROUP_PREFIX}{slug}", files)
+        (groups.controllers[controller] / name, files)
         for controller, files in settings.items()
         if controller in groups.controllers
     ]

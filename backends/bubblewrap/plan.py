@@ -42,9 +42,14 @@ class BubblewrapPlan(BottlePlan):
     groups: limits.Groups
 
     @property
+    def group_name(self) -> str:
+        """What the bottle's control groups are called."""
+        return limits.group_prefix(self.spec.paths.state) + self.spec.identity
+
+    @property
     def group_directories(self) -> tuple[str, ...]:
         """The control groups the bottle will be in."""
-        return limits.group_directories(self.groups, self.spec.identity, self.wanted)
+        return limits.group_directories(self.groups, self.group_name, self.wanted)
 
     def details(self) -> Sequence[tuple[str, str]]:
         """Return what is particular here: the limits, and what is protected in a mounted workspace."""

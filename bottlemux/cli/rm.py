@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from bottlemux.errors import BottlemuxError
+from bottlemux.text import printable
+
 if TYPE_CHECKING:
     import argparse
 
@@ -21,8 +24,15 @@ def run(context: Context, options: argparse.Namespace) -> int:
     """Delete the state of ended bottles: record, logs, home and working copy."""
     from bottlemux.lifecycle.running import remove
 
+    code = 0
     for slug in options.slugs:
-        identity = context.store.resolve_prefix(slug)
-        remove(context, identity)
-        sys.stdout.write(f"{identity}: removed\n")
-    return 0
+        try:
+            identity = context.store.resolve_prefix(slug)
+            remove(context, identity)
+            sys.stdout.write(f"{identity}: removed\n")
+        except BottlemuxError as error:
+            if len(options.slugs) == 1:
+                raise
+            sys.stderr.write(f"bottlemux: error: {printable(error.message)}\n")
+            code = code or error.exit_code
+    return code

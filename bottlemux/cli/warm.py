@@ -46,7 +46,10 @@ def run_in_fork(arguments: Sequence[str]) -> int | None:
             "cwd": cwd,
             "umask": _umask(),
         }
-        ipc.send(connection, request, [0, 1, 2])
+        try:
+            ipc.send(connection, request, [0, 1, 2])
+        except OSError:
+            return None  # it ended, idle for long, between our connection and our request
         reply = _await_reply(connection)
     if reply is None:
         return _fail()

@@ -119,3 +119,12 @@ def test_a_bottle_in_the_way_of_all_stops_no_other(world: World, slug: str) -> N
 
 def test_nothing_is_left_to_clean_up(world: World, slug: str) -> None:
     assert world.run("cleanup", "--yes") == "nothing to clean up\n"
+
+
+def test_rm_goes_on_after_a_bottle_that_cannot_be_removed(world: World, slug: str) -> None:
+    other = world.start("shell", "--workspace", "copy")
+    world.run("stop", other)
+    done = world.try_run("rm", slug, other)
+    assert done.returncode == 1
+    assert done.stdout == f"{other}: removed\n"
+    assert f"{slug} is running" in done.stderr
