@@ -69,6 +69,8 @@ def run_here(words: list[str]) -> int:
         return _run(words)
     except Become:
         raise
+    except SystemExit as ended:  # argparse has printed a help: in a fork of the zygote this would be a crash
+        return int(ended.code or 0)
     except BottlemuxError as error:
         return report(error)
     except KeyboardInterrupt:
@@ -110,7 +112,13 @@ def _defect(error: Exception) -> BottlemuxError:
 
 def _run(words: list[str]) -> int:
     own, passed_on = _divided(words)
-    parsed = _parser(own).parse_args(own)
+    parsed, unknown = _parser(own).parse_known_args(own)
+    if unknown:
+        command = _command_in(own)
+        raise UsageError(
+            f"unrecognized arguments: {' '.join(unknown)}",
+            hint=f"bottlemux {command} --help" if command else "bottlemux --help",
+        )
     if passed_on:
         parsed.arguments = passed_on
     run = getattr(parsed, "run", None)

@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print the preflight and make nothing")
     parser.add_argument("-d", "--detach", action="store_true", help="do not go to the window")
     parser.add_argument(
-        "arguments", metavar="ARGS", nargs="*", help="after --: more arguments of the program"
+        "arguments", metavar="ARGS", nargs="*", default=[], help="after --: more arguments of the program"
     )
     parser.set_defaults(run=run)
 

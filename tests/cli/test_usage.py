@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bottlemux.cli.dispatch import COMMANDS
+from bottlemux.cli.dispatch import COMMANDS, run_here
 
 if TYPE_CHECKING:
     from tests.e2e.world import World
@@ -51,6 +51,23 @@ def test_a_mistake_is_one_line_and_a_hint(world: World, words: list[str], code: 
     assert first.startswith("bottlemux: error: ")
     assert text in first
     assert all(line.startswith("hint: ") for line in rest)
+
+
+def test_help_is_an_exit_code_where_the_process_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """A fork of the zygote must send an answer: ``start --help`` beside a running bottle was a traceback."""
+    assert run_here(["start", "--help"]) == 0
+    assert "usage: bottlemux start" in capsys.readouterr().out
+
+
+def test_wrong_usage_names_what_is_wrong_and_the_help_of_the_command(world: World) -> None:
+    assert world.try_run("start").stderr.splitlines() == [
+        "bottlemux: error: the following arguments are required: AGENT",
+        "hint: bottlemux start --help",
+    ]
+    assert world.try_run("attach", "x").stderr.splitlines() == [
+        "bottlemux: error: unrecognized arguments: x",
+        "hint: bottlemux attach --help",
+    ]
 
 
 def test_dry_run_makes_nothing(world: World) -> None:
