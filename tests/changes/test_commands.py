@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,9 @@ _COMMIT = (
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     user = World(tmp_path / "world")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    user.environ["TMPDIR"] = str(temporary)
     user.manifest("bottles", "quiet", "supervise: false", "Nothing out.")
     user.manifest("agents", "shell", "bottle: quiet\nprogram: [bash, --norc]\nworkspace: clone", "A shell.")
     git(user.project, "init", "-q", "-b", "main")
@@ -43,12 +45,10 @@ def test_what_an_agent_committed_is_shown_and_fetched(world: World) -> None:
     until(lambda: "+changed" in _pane(world, slug), "the pane with the change")
     assert f"bottlemux/{slug}" in world.run("fetch", slug)
     assert git(world.project, "show", f"bottlemux/{slug}:file.txt") == "changed"
-    reviews = set(Path(tempfile.gettempdir()).glob("bottlemux-review-*"))
-    assert reviews
+    temporary = Path(world.environ["TMPDIR"])
+    assert list(temporary.glob("bottlemux-review-*"))
     world.run("stop", slug)
-    until(
-        lambda: not reviews <= set(Path(tempfile.gettempdir()).glob("bottlemux-review-*")), "a removed index"
-    )
+    until(lambda: not list(temporary.glob("bottlemux-review-*")), "a removed index")
     assert "+changed" in world.run("diff", slug, "--raw").splitlines()
     assert world.try_run("diff", "nosuch-00000").returncode == 4
 
