@@ -6,6 +6,7 @@ file-system monitor or a transport helper of the repository.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -180,6 +181,7 @@ def make_clone(source: Path, target: Path, branch: str) -> None:
         git("checkout", "--quiet", "--force", "-B", branch,
             cwd=target, timeout=CLONE_TIMEOUT_S, settings=_filters_off(target.parent))  # fmt: skip
         _keep_remotes(source, target)
+        _keep_author(source, target)
     except BottlemuxError:
         shutil.rmtree(target, ignore_errors=True)
         raise
@@ -205,6 +207,13 @@ def _keep_remotes(source: Path, target: Path) -> None:
     for name in git("remote", cwd=source).split():
         url = git("config", "--get", f"remote.{name}.url", cwd=source).strip()
         git("remote", "add", "--", name, _CREDENTIALS.sub(r"\1", url), cwd=target)
+
+
+def _keep_author(source: Path, target: Path) -> None:
+    """Let commits in the clone carry the name that the project's own settings give its author."""
+    for key in ("user.name", "user.email"):
+        with contextlib.suppress(BottlemuxError):
+            git("config", key, git("config", "--local", "--get", key, cwd=source).strip(), cwd=target)
 
 
 def make_copy(source: Path, target: Path, *, skip: Collection[str] = ()) -> None:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from bottlemux.cli import console
+from bottlemux.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -23,6 +24,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
     """Make the workspace where there is none, open the windows of bottles that run without one, and go there."""
     from bottlemux.lifecycle.attaching import prepare_workspace
 
+    if not console.is_interactive():
+        raise UsageError("there is no terminal to attach", hint="bottlemux status shows what runs")
     try:
         columns, rows = os.get_terminal_size()
     except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,11 +14,13 @@ from bottlemux.errors import BottlemuxError, NotFoundError
 from bottlemux.files import write_atomic
 from bottlemux.lifecycle.planning import Planned, plan_resume, with_identity
 from bottlemux.lifecycle.windows import window_for
+from bottlemux.session.workspace import DEFAULT_SIZE
 from bottlemux.state.liveness import is_alive, read_status
 
 if TYPE_CHECKING:
     from backends.contract import Bottle, BottleSpec
     from bottlemux.lifecycle.context import Context
+    from bottlemux.session.models import WindowSpec
     from bottlemux.state.metadata import Metadata
 
 _END_TIMEOUT_S = 10.0
@@ -74,10 +77,16 @@ def _base_commit(spec: BottleSpec) -> str | None:
 
 def _open_window_or_close(context: Context, record: Metadata, bottle: Bottle) -> None:
     try:
-        context.workspace.open_window(window_for(context, record, bottle))
+        _open_window(context, window_for(context, record, bottle))
     except BaseException:
         bottle.close()
         raise
+
+
+def _open_window(context: Context, spec: WindowSpec) -> None:
+    """Open a window; a session made for it gets the size of our terminal, so that its panes come out right."""
+    columns, rows = shutil.get_terminal_size(DEFAULT_SIZE)
+    context.workspace.open_windows([spec], size=(columns, rows))
 
 
 def resume(context: Context, record: Metadata, backend_name: str | None = None) -> str:
@@ -103,7 +112,7 @@ def _mend(context: Context, record: Metadata, bottle: Bottle) -> str:
     window = workspace.find(record.identity)
     spec = window_for(context, record, bottle)
     if window is None:
-        workspace.open_window(spec)
+        _open_window(context, spec)
         return "window opened again"
     dead = [pane for pane in window.panes if pane.dead]
     commands = {pane.role: pane.argv for pane in spec.panes}
@@ -133,6 +142,10 @@ def stop(context: Context, identity: str) -> None:
         backend = status.backend if status else context.store.load(identity).backend
         with contextlib.suppress(NotFoundError):
             get_bottle_backend(backend, paths=context.paths).find(identity).close()
+    else:
+        files.status.unlink(
+            missing_ok=True
+        )  # a supervisor that was killed left it, and the end is wanted now
     context.workspace.close(identity)
 
 

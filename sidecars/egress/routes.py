@@ -5,6 +5,7 @@ No model here ever holds a secret, only where one is found.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated, Literal, Self, cast
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import core_schema
 
-from sidecars.egress import names, paths
+from sidecars.egress import addresses, names, paths
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
@@ -240,11 +241,22 @@ class Route(BaseModel):
 
     def warnings(self) -> list[str]:
         """Return what the preflight should say about the route."""
+        if not self.allow_private and self.upstream is None and _is_private_address(self.host):
+            return [
+                f"{self.host} is a private address: it is refused unless the route says allow_private: true"
+            ]
         if self.token_ref is None or not _is_git_host(self.host) or (self.methods and self.paths):
             return []
         return [
             f"{self.host}: with a credential the API can write (contents, gists, releases): limit methods and paths"
         ]
+
+
+def _is_private_address(host: str) -> bool:
+    try:
+        return addresses.refusal(ipaddress.ip_address(host.strip("[]")), allow_private=False) is not None
+    except ValueError:
+        return False
 
 
 def _check_path(path: str) -> None:

@@ -261,3 +261,9 @@ def test_a_repository_without_commits_can_be_cloned(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "bare")
     workspace.make_clone(tmp_path / "bare", tmp_path / "target", "bottlemux/x")
     assert git(tmp_path / "target", "branch", "--show-current").strip() == "bottlemux/x"
+
+
+def test_commits_in_a_clone_carry_the_projects_own_author(source: Path, tmp_path: Path) -> None:
+    git(source, "config", "user.name", "A Person")
+    workspace.make_clone(source, tmp_path / "target", "bottlemux/x")
+    assert git(tmp_path / "target", "config", "--local", "user.name").strip() == "A Person"

@@ -278,3 +278,12 @@ def test_a_canonical_host_is_a_fixed_point(host: str) -> None:
     canonical = names.canonical_host(host)
     if canonical is not None:
         assert names.canonical_host(canonical) == canonical
+
+
+@pytest.mark.parametrize(
+    ("changes", "warned"),
+    [({}, True), ({"allow_private": True}, False), ({"upstream": "127.0.0.1:1"}, False)],
+    ids=["plain", "allowed", "upstream"],
+)
+def test_a_private_address_without_leave_is_warned_of(changes: dict[str, Any], warned: bool) -> None:
+    assert bool(Route(host="10.0.0.1", **changes).warnings()) is warned
