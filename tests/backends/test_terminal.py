@@ -106,7 +106,9 @@ def test_a_resize_arrives(bottle: Bottle) -> None:
 
 def test_control_c_reaches_the_program_only(bottle: Bottle) -> None:
     with Terminal(
-        bottle.claude_argv(["bash", "-c", 'trap "echo caught; exit 9" INT; echo ready; sleep 100'])
+        bottle.claude_argv(
+            ["bash", "-c", 'trap "echo caught; exit 9" INT; echo ready; while :; do sleep 0.05; done']
+        )
     ) as it:
         it.expect("ready")
         it.keys("\x03")
