@@ -129,9 +129,11 @@ def make_placeholders(directory: Path, protection: Protection) -> None:
         if path.exists():
             continue
         if name in _STAND_IN_FILES:
-            path.write_text(_STAND_IN_FILES[name], encoding="utf-8")
+            # Another bottle of this project may be starting at this very moment.
+            with contextlib.suppress(FileExistsError), path.open("x", encoding="utf-8") as stream:
+                stream.write(_STAND_IN_FILES[name])
         else:
-            path.mkdir()
+            path.mkdir(exist_ok=True)
 
 
 def remove_placeholders(directory: Path, names: Iterable[str]) -> None:

@@ -72,6 +72,8 @@ class Palette:
             before_render=lambda _app: self._follow_page(),
         )
         self.app.ttimeoutlen = _ESCAPE_S
+        # A key that turned the page may be followed by the next before anything is drawn.
+        self.app.key_processor.after_key_press.add_handler(lambda _processor: self._follow_query())
         self._painted = False
 
     def run(self) -> Sequence[str] | None:
@@ -111,12 +113,15 @@ class Palette:
 
     def _follow_page(self) -> None:
         """Show the text that belongs to the page on top, and keep a waiting page turning."""
+        self._follow_query()
+        if isinstance(self.flow.page, BusyPage):
+            self._background.later(_FRAME_S, self._redraw)
+
+    def _follow_query(self) -> None:
         page = self.flow.page
         if isinstance(page, ListPage) and self._query.text != page.query:
             self._query.text = page.query
             self._query.cursor_position = len(page.query)
-        if isinstance(page, BusyPage):
-            self._background.later(_FRAME_S, self._redraw)
 
     def _preview(self) -> Preview:
         if not self._painted:
