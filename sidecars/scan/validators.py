@@ -65,13 +65,8 @@ def _pem(secret: bytes) -> bool:
     return len(_unpadded(body.replace(b"+", b"-").replace(b"/", b"_").rstrip(b"="))) >= _LEAST_KEY_BYTES
 
 
-def _pypi(secret: bytes) -> bool:
-    return b"pypi.org" in _unpadded(secret.partition(b"-")[2])[:32]
-
-
 VALIDATORS: dict[str, Callable[[bytes], bool]] = {
     "crc62": _crc_token,
     "jwt": _jwt,
     "pem": _pem,
-    "pypi": _pypi,
 }
