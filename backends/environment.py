@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backends.programs import GUEST, HOME, preset_of
+from backends.presets import preset_of
+from backends.programs import GUEST, HOME
 from sidecars.secrets import placeholder
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backends.environment import GIT_GATE_URL, SUPERVISE_URL
-from backends.programs import GUEST, PROMPT_ARGUMENT_LIMIT, preset_of, prompt_for, start_script
+from backends.presets import preset_of
+from backends.programs import GUEST, PROMPT_ARGUMENT_LIMIT, prompt_for, start_script
 from bottlemux.errors import BottlemuxError
 from bottlemux.process import run
 

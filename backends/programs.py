@@ -1,20 +1,19 @@
 """How each known program is started, given its task, and brought back to its conversation.
 
-Any argv works as a program; a preset adds what a particular one needs to start unattended.
+Any argv works as a program; its preset (``backends.presets``) adds what it needs to start unattended.
 """
 
 from __future__ import annotations
 
-import json
 import shlex
-from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from sidecars.secrets import placeholder
+from backends.presets import preset_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from backends.presets import Preset
 
 HOME = "/home/node"
 GUEST = "/run/bottlemux"
@@ -25,81 +24,6 @@ QUICK_FAILURE_S = 15
 _FIRST_SIGNAL_CODE = 128
 PROMPT_ARGUMENT_LIMIT = 120_000
 """Bytes. Linux takes 131,071 in one argument; a longer prompt is handed over as a file to read."""
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A program bottlemux knows.
-
-    ``environ`` is added to the bottle's environment, ``home`` are files put into a new home directory, ``unattended``
-    are arguments that let it work without asking (left out when the operator gave one of ``permission_options``),
-    ``resume`` those that continue its last conversation. There is one when a file that ``conversation`` (a shell
-    pattern below the home directory) matches has ``conversation_mark`` in it. ``mcp`` is the one of ``home`` whose key
-    ``mcpServers`` names MCP servers. ``before_prompt`` keeps a prompt that
-    begins with a dash from being taken for an option.
-    """
-
-    name: str
-    tested: str
-    environ: Mapping[str, str] = field(default_factory=dict[str, str])
-    home: Mapping[str, str] = field(default_factory=dict[str, str])
-    unattended: tuple[str, ...] = ()
-    permission_options: tuple[str, ...] = ()
-    resume: tuple[str, ...] = ()
-    conversation: str = ""
-    conversation_mark: str = ""
-    before_prompt: tuple[str, ...] = ()
-    instructions: tuple[str, ...] = ()
-    skills: str = ""
-    mcp: str = ""
-
-
-# Each entry answers one question of a first start. An API key in the environment is named by its last 20 characters;
-# what CLAUDE.md may include from outside the project is still inside the bottle.
-_CLAUDE_SETTINGS = {"skipDangerousModePermissionPrompt": True}
-_CLAUDE_STATE = {
-    "hasCompletedOnboarding": True,
-    "customApiKeyResponses": {"approved": [placeholder("ANTHROPIC_API_KEY")[-20:]]},
-    "projects": {
-        "/workspace": {
-            "hasTrustDialogAccepted": True,
-            "hasClaudeMdExternalIncludesApproved": True,
-            "hasClaudeMdExternalIncludesWarningShown": True,
-        }
-    },
-}
-
-_PRESETS = {
-    "claude": Preset(
-        name="claude",
-        tested="end to end with Claude Code 2.1",
-        environ={
-            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-            "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL": "1",
-            "DISABLE_AUTOUPDATER": "1",
-            "DISABLE_INSTALLATION_CHECKS": "1",
-        },
-        home={
-            ".claude.json": json.dumps(_CLAUDE_STATE, indent=2) + "\n",
-            ".claude/settings.json": json.dumps(_CLAUDE_SETTINGS, indent=2) + "\n",
-        },
-        unattended=("--dangerously-skip-permissions",),
-        permission_options=("--permission-mode", "--dangerously-skip-permissions", "--allowedTools"),
-        resume=("--continue",),
-        conversation=".claude/projects/-workspace/*.jsonl",
-        conversation_mark='"type":"user"',
-        before_prompt=("--",),
-        instructions=("--append-system-prompt",),
-        skills=".claude/skills",
-        mcp=".claude.json",
-    ),
-}
-
-
-def preset_of(argv: Sequence[str]) -> Preset:
-    """Return the preset of the program ``argv`` starts; one without special needs when it is not known."""
-    name = PurePosixPath(argv[0]).name
-    return _PRESETS.get(name, Preset(name=name, tested="started as it is"))
 
 
 def start_script(argv: Sequence[str], arguments: Sequence[str], *, prompt: str, instructions: str) -> str:

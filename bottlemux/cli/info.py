@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context, options: argparse.Namespace) -> int:
     """Print the resolved agent: program, bottle, routes, git remotes, skills."""
-    from backends.programs import preset_of
+    from backends.presets import preset_of
     from bottlemux.lifecycle.planning import StartRequest, plan_start
 
     planned = plan_start(context, StartRequest(agent=options.agent))

@@ -1,0 +1,47 @@
+"""Claude Code."""
+
+from __future__ import annotations
+
+import json
+
+from backends.presets.model import Preset
+from sidecars.secrets import placeholder
+
+# Each entry answers one question of a first start. An API key in the environment is named by its last 20 characters;
+# what CLAUDE.md may include from outside the project is still inside the bottle.
+_CLAUDE_SETTINGS = {"skipDangerousModePermissionPrompt": True}
+_CLAUDE_STATE = {
+    "hasCompletedOnboarding": True,
+    "customApiKeyResponses": {"approved": [placeholder("ANTHROPIC_API_KEY")[-20:]]},
+    "projects": {
+        "/workspace": {
+            "hasTrustDialogAccepted": True,
+            "hasClaudeMdExternalIncludesApproved": True,
+            "hasClaudeMdExternalIncludesWarningShown": True,
+        }
+    },
+}
+
+CLAUDE = Preset(
+    name="claude",
+    tested="end to end with Claude Code 2.1",
+    environ={
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        "DISABLE_INSTALLATION_CHECKS": "1",
+    },
+    home={
+        ".claude.json": json.dumps(_CLAUDE_STATE, indent=2) + "\n",
+        ".claude/settings.json": json.dumps(_CLAUDE_SETTINGS, indent=2) + "\n",
+    },
+    unattended=("--dangerously-skip-permissions",),
+    permission_options=("--permission-mode", "--dangerously-skip-permissions", "--allowedTools"),
+    resume=("--continue",),
+    conversation=".claude/projects/-workspace/*.jsonl",
+    conversation_mark='"type":"user"',
+    before_prompt=("--",),
+    instructions=("--append-system-prompt",),
+    skills=".claude/skills",
+    mcp=".claude.json",
+)

@@ -1,0 +1,36 @@
+"""What bottlemux knows of a program: a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A program bottlemux knows.
+
+    ``environ`` is added to the bottle's environment, ``home`` are files put into a new home directory, ``unattended``
+    are arguments that let it work without asking (left out when the operator gave one of ``permission_options``),
+    ``resume`` those that continue its last conversation. There is one when a file that ``conversation`` (a shell
+    pattern below the home directory) matches has ``conversation_mark`` in it. ``mcp`` is the one of ``home`` whose key
+    ``mcpServers`` names MCP servers. ``before_prompt`` keeps a prompt that
+    begins with a dash from being taken for an option.
+    """
+
+    name: str
+    tested: str
+    environ: Mapping[str, str] = field(default_factory=dict[str, str])
+    home: Mapping[str, str] = field(default_factory=dict[str, str])
+    unattended: tuple[str, ...] = ()
+    permission_options: tuple[str, ...] = ()
+    resume: tuple[str, ...] = ()
+    conversation: str = ""
+    conversation_mark: str = ""
+    before_prompt: tuple[str, ...] = ()
+    instructions: tuple[str, ...] = ()
+    skills: str = ""
+    mcp: str = ""
