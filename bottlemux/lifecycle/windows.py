@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backends.programs import START_SCRIPT
+from bottlemux.manifest.config import load_config
 from bottlemux.session.layout_files import find_layout, load_layout
 from bottlemux.session.models import WindowSpec
+from bottlemux.session.naming import Naming
 
 if TYPE_CHECKING:
     from backends.contract import Bottle
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
     from bottlemux.state.metadata import Metadata
 
 _OWN_COMMANDS = {"audit": ("audit", "-f"), "logs": ("logs", "-f"), "diff": ("diff", "--follow")}
+
+
+def naming(context: Context) -> Naming:
+    """Return how windows are named, from the user's settings."""
+    settings = load_config(context.paths).workspace
+    return Naming(settings.window_name, {str(state): mark for state, mark in settings.marks.items()})
 
 
 def window_for(context: Context, record: Metadata, bottle: Bottle) -> WindowSpec:
@@ -27,6 +35,7 @@ def window_for(context: Context, record: Metadata, bottle: Bottle) -> WindowSpec
         record.backend,
         layout.windows[0],
         lambda pane: pane_argv(context, bottle, pane),
+        directory=record.cwd,
     )
 
 

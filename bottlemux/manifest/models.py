@@ -17,6 +17,7 @@ from sidecars.git_gate.remotes import GitRemote, check_unique_names
 MAX_SKILL_LENGTH = 64
 
 _ENGINE_WORDS = ("auto", "builtin")
+_WINDOW_NAME_FIELDS = ("mark", "count", "name", "agent", "slug", "directory", "state")
 _MIB = 1024 * 1024
 _MEMORY = re.compile(r"([0-9]{1,6})([mg])")
 _MEMORY_UNITS = {"m": _MIB, "g": 1024 * _MIB}
@@ -60,6 +61,12 @@ def _checked_engine(value: str) -> str:
     return value
 
 
+def _checked_window_name(form: str) -> str:
+    if unknown := [name for name in re.findall(r"\{(.*?)\}", form) if name not in _WINDOW_NAME_FIELDS]:
+        raise ValueError(f"has {{{unknown[0]}}}; known are {', '.join(_WINDOW_NAME_FIELDS)}")
+    return form
+
+
 def _error_at(place: tuple[str | int, ...], message: str) -> PydanticCustomError:
     return PydanticCustomError("at", "{message}", {"at": place, "message": message})
 
@@ -90,6 +97,7 @@ def _unique_remotes(remotes: tuple[GitRemote, ...]) -> tuple[GitRemote, ...]:
     return remotes
 
 
+BottleState = Literal["starting", "working", "waiting", "idle", "finished", "exited", "broken"]
 Variable = Annotated[str, AfterValidator(_checked_variable)]
 PlainValue = Annotated[str, AfterValidator(_checked_value)]
 SkillName = Annotated[str, AfterValidator(_checked_skill)]
@@ -193,6 +201,18 @@ class Engines(_Model):
     gitleaks: Engine = "auto"
 
 
+class WorkspaceSettings(_Model):
+    """How the tmux session of the workspace behaves. None of it touches another session, or a global option.
+
+    ``window_name`` composes the names of windows from ``{mark} {count} {name} {agent} {slug} {directory} {state}``;
+    ``marks`` has the mark of a state. ``mouse`` is ``user`` to have it as in the user's other sessions.
+    """
+
+    mouse: Literal["on", "off", "user"] = "on"
+    window_name: Annotated[str, AfterValidator(_checked_window_name)] = "{mark}{count} {name}"
+    marks: dict[BottleState, Annotated[str, Field(max_length=8)]] = {}
+
+
 class Config(_Model):
     """``config.toml``: what applies where neither the command line nor a manifest says anything."""
 
@@ -200,3 +220,4 @@ class Config(_Model):
     agent: Name | None = None
     layout: Name = "default"
     engines: Engines = Engines()
+    workspace: WorkspaceSettings = WorkspaceSettings()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bottlemux.session.models import PaneSpec, WindowSpec
 
 type Command = list[str]
+type Place = tuple[str, str]
+"""A window's id and its directory."""
 
 SESSION = "bottlemux"
 HISTORY_LINES = 50_000
@@ -117,6 +119,18 @@ def arrange_commands(
     return commands
 
 
+def grouping_commands(there: Sequence[Place], new: Sequence[Place]) -> list[Command]:
+    """Return what moves each of the ``new`` windows, the session's last, behind those of its own directory."""
+    order, commands = list(there), list[Command]()
+    for window_id, directory in new:
+        same = [number for number, (_, other) in enumerate(order) if other == directory and directory]
+        at = same[-1] + 1 if same else len(order)
+        if at < len(order):
+            commands.append(["move-window", "-d", "-a", "-s", window_id, "-t", order[at - 1][0]])
+        order.insert(at, (window_id, directory))
+    return commands
+
+
 def option_commands(layout: WindowLayout, window_id: str, size: tuple[int, int]) -> list[Command]:
     """Return what sets the options that ``layout`` names."""
     return [
@@ -174,6 +188,7 @@ def _mark_window(spec: WindowSpec) -> list[Command]:
         "@bottlemux_agent": plain_value(spec.agent),
         "@bottlemux_backend": plain_value(spec.backend),
         "@bottlemux_status": plain_value(spec.status),
+        "@bottlemux_directory": plain_value(spec.directory),
     }
     # -q: an option this version of tmux does not know is left out.
     return [["set-option", "-wq", "-t", _LAST, name, value] for name, value in options.items()]

@@ -19,6 +19,7 @@ _FIELDS = (
     "@bottlemux_backend",
     "@bottlemux_status",
     "@bottlemux_role",
+    "@bottlemux_directory",
     "pane_pid",
     "pane_active",
     "pane_dead",
@@ -119,6 +120,7 @@ def _window(row: dict[str, str]) -> WindowInfo:
         activity=int(row["window_activity"]),
         layout=row["window_layout"],
         panes=(),
+        directory=row["@bottlemux_directory"],
     )
 
 

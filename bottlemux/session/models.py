@@ -32,7 +32,10 @@ class PaneSpec:
 
 @dataclass(frozen=True)
 class WindowSpec:
-    """A window to make. ``panes`` are in the order of the layout's panes."""
+    """A window to make. ``panes`` are in the order of the layout's panes.
+
+    Windows of one ``directory``, the project's, stand side by side.
+    """
 
     slug: str
     agent: str
@@ -41,6 +44,7 @@ class WindowSpec:
     layout: WindowLayout | None = None
     name: str = ""
     status: str = "starting"
+    directory: str = ""
 
     def __post_init__(self) -> None:
         if not _SLUG.fullmatch(self.slug):
@@ -60,6 +64,8 @@ class WindowSpec:
         backend: str,
         layout: WindowLayout,
         argv_for: Callable[[PaneLayout], Sequence[str]],
+        *,
+        directory: str = "",
     ) -> WindowSpec:
         """Return the window of ``layout``; ``argv_for`` says what runs in each of its panes.
 
@@ -69,7 +75,7 @@ class WindowSpec:
         panes = tuple(
             PaneSpec(pane.role_name, tuple(argv_for(pane)), pane.shell_command) for pane in layout.panes
         )
-        return cls(slug=slug, agent=agent, backend=backend, panes=panes, layout=layout)
+        return cls(slug=slug, agent=agent, backend=backend, panes=panes, layout=layout, directory=directory)
 
     @property
     def window_name(self) -> str:
@@ -114,6 +120,7 @@ class WindowInfo:
     activity: int
     layout: str
     panes: tuple[PaneInfo, ...]
+    directory: str = ""
 
     def pane(self, role: str) -> PaneInfo | None:
         """Return the first pane of ``role``."""

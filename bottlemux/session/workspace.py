@@ -81,10 +81,10 @@ class Workspace:
         """
         if not specs:
             return []
-        exists = self._check_free(specs)
+        exists, others = self._check_free(specs)
         builds = [building.window_commands(spec, self._home) for spec in specs]
         try:
-            lines = self._arrange(specs, self._build(builds, size, exists=exists))
+            lines = self._arrange(specs, self._build(builds, size, exists=exists), others)
             found = {window.slug: window for window in parse_windows(lines)}
             return [found[spec.slug] for spec in specs]
         except BaseException:
@@ -188,19 +188,20 @@ class Workspace:
         self._require_own(pane_id)
         prompting.send_prompt(self.server, pane_id, text, submitted=submitted)
 
-    def _check_free(self, specs: Sequence[WindowSpec]) -> bool:
-        """Refuse slugs that have a window already; tell whether the session exists."""
+    def _check_free(self, specs: Sequence[WindowSpec]) -> tuple[bool, Windows]:
+        """Refuse slugs that have a window already; tell whether the session exists, and which windows there are."""
         try:
             lines = self.server.batch([LIST_SESSIONS_COMMAND, LIST_COMMAND])
         except ServerGoneError:
-            return False
-        taken = {window.slug for window in parse_windows(lines)}
+            return False, []
+        windows = parse_windows(lines)
+        taken = {window.slug for window in windows}
         for spec in specs:
             if spec.slug in taken:
                 raise BottlemuxError(
                     f"{spec.slug} has a window already", hint="see it with: bottlemux attach"
                 )
-        return has_session(lines, building.SESSION)
+        return has_session(lines, building.SESSION), windows
 
     def _build(self, builds: Sequence[Batch], size: tuple[int, int], *, exists: bool) -> Lines:
         if not exists:
@@ -221,7 +222,7 @@ class Workspace:
                 self.server.batch([["kill-window", "-t", line] for line in error.output[:1]])
             raise
 
-    def _arrange(self, specs: Sequence[WindowSpec], printed: Lines) -> Lines:
+    def _arrange(self, specs: Sequence[WindowSpec], printed: Lines, others: Windows) -> Lines:
         """Shape and mark the windows that were made; return what listing them then prints."""
         created = building.parse_created(printed)
         if len(created) != len(specs):
@@ -231,6 +232,10 @@ class Workspace:
         commands: Commands = []
         for spec, (window_id, (size, pane_ids)) in zip(specs, created.items(), strict=True):
             commands += building.arrange_commands(spec, window_id, size, pane_ids)
+        places = [(info.window_id, info.directory) for info in others if info.session == building.SESSION]
+        commands += building.grouping_commands(
+            places, [(window_id, spec.directory) for spec, window_id in zip(specs, created, strict=True)]
+        )
         return self.server.batch([*commands, LIST_COMMAND])
 
     def _require_own(self, pane_id: str) -> None:

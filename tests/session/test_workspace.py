@@ -417,3 +417,22 @@ def test_panes_cannot_talk_past_tmux_or_rename_their_window(workspace: Workspace
     if has_dead_signal():
         shown = workspace.server.batch([["show-options", "-wv", "-t", window.window_id, "allow-passthrough"]])
         assert shown == ["off"]
+
+
+def test_windows_of_one_directory_stand_together(workspace: Workspace) -> None:
+    for slug, directory in (("a-00001", "/a"), ("b-00001", "/b")):
+        workspace.open_window(spec(slug, directory=directory))
+    looked_at = workspace.server.batch([["display-message", "-p", "-t", "=bottlemux:", "#{window_id}"]])
+    workspace.open_windows(
+        [
+            spec("a-00002", directory="/a"),
+            spec("c-00001", directory=""),
+            spec("a-00003", directory="/a"),
+            spec("c-00002", directory=""),
+        ]
+    )
+    expected = ["a-00001", "a-00002", "a-00003", "b-00001", "c-00001", "c-00002"]
+    assert [window.slug for window in workspace.list()] == expected
+    assert looked_at == workspace.server.batch(
+        [["display-message", "-p", "-t", "=bottlemux:", "#{window_id}"]]
+    )
