@@ -111,7 +111,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
     def launch(self, plan: DockerPlan) -> Bottle:
         """Make the bottle and its sidecars; see the contract."""
         from backends.bubblewrap.places import held_lock
-        from backends.docker import images, launcher, names, places
+        from backends.docker import images, launcher, names, places, sources
         from backends.docker.bottle import remove
         from backends.docker.check import find_python
 
@@ -128,7 +128,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
                 authority = launcher.make_authority(plan)
                 self.provision(plan, authority)
                 places.link_python(plan, find_python(engine, agent, self.paths.state / "cache"))
-                launcher.launch(engine, plan, authority, lock, (agent, sidecars))
+                launcher.launch(engine, plan, sources.local(plan), authority, lock, (agent, sidecars))
             except BaseException:
                 _undo(engine, plan)
                 raise

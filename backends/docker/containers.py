@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from backends.docker.engine import Engine
     from backends.docker.plan import DockerPlan
+    from backends.docker.sources import Sources
 
 WORKSPACE = "/workspace"
 SIDECARS_PROCESSES = 1024
@@ -66,10 +67,10 @@ def ensure_outside(engine: Engine) -> None:
                 raise
 
 
-def create_sidecars(engine: Engine, plan: DockerPlan, image: str) -> None:
+def create_sidecars(engine: Engine, plan: DockerPlan, sources: Sources, image: str) -> None:
     """Make, not start, the container of the sidecars, on both networks."""
     spec = plan.spec
-    host = _host_config(engine, plan, list(_sidecars_mounts(plan)), pids_limit=SIDECARS_PROCESSES)
+    host = _host_config(engine, plan, list(_sidecars_mounts(plan, sources)), pids_limit=SIDECARS_PROCESSES)
     network = names.network(spec.identity)
     with engine.translated("make the sidecars' container"):
         engine.api.create_container(
@@ -85,7 +86,7 @@ def create_sidecars(engine: Engine, plan: DockerPlan, image: str) -> None:
         )
 
 
-def create_agent(engine: Engine, plan: DockerPlan, image: str, sidecars: str) -> None:
+def create_agent(engine: Engine, plan: DockerPlan, sources: Sources, image: str, sidecars: str) -> None:
     """Make, not start, the container of the agent, in which the sidecars are at the address ``sidecars``."""
     spec = plan.spec
     limits: dict[str, Any] = {"pids_limit": plan.pids}
@@ -100,7 +101,7 @@ def create_agent(engine: Engine, plan: DockerPlan, image: str, sidecars: str) ->
         _NO_NEW_PRIVILEGES,
         f"seccomp={seccomp.cached_profile(spec.paths.state / 'cache')}",
     ]
-    host = _host_config(engine, plan, list(_agent_mounts(plan)), **limits)
+    host = _host_config(engine, plan, list(_agent_mounts(plan, sources)), **limits)
     network = names.network(spec.identity)
     with engine.translated("make the agent's container"):
         engine.api.create_container(
@@ -142,41 +143,46 @@ def _mount(source: Path | str, target: str, *, writable: bool = False) -> Any:
     return Mount(target, str(source), type="bind", read_only=not writable, propagation="rprivate")
 
 
-def _agent_mounts(plan: DockerPlan) -> Iterator[Any]:
-    files = plan.spec.files
-    yield _mount(files.guest, GUEST)
+def _agent_mounts(plan: DockerPlan, sources: Sources) -> Iterator[Any]:
+    yield _mount(sources.guest, GUEST)
     for name in _GUEST_ETC:
-        yield _mount(files.guest / "etc" / name, f"/etc/{name}")
-    yield _mount(files.guest / "ca.pem", SYSTEM_BUNDLE)
-    yield _mount(files.home, HOME, writable=True)
-    yield _mount(plan.workspace, WORKSPACE, writable=True)
+        yield _mount(sources.guest / "etc" / name, f"/etc/{name}")
+    yield _mount(sources.guest / "ca.pem", SYSTEM_BUNDLE)
+    yield _mount(sources.home, HOME, writable=True)
+    yield _mount(sources.workspace, WORKSPACE, writable=True)
     for name in plan.protection.pinned:
-        yield _mount(plan.workspace / name, f"{WORKSPACE}/{name}", writable=True)
+        yield _mount(sources.workspace / name, f"{WORKSPACE}/{name}", writable=True)
     for name in plan.protection.paths:
-        yield _mount(plan.workspace / name, f"{WORKSPACE}/{name}")
+        yield _mount(sources.workspace / name, f"{WORKSPACE}/{name}")
 
 
-def _sidecars_mounts(plan: DockerPlan) -> Iterator[Any]:
+def _sidecars_mounts(plan: DockerPlan, sources: Sources) -> Iterator[Any]:
     """Show the sidecars this bottle's records and what its manifest names, each at the place it has here."""
-    files, bottle = plan.spec.files, plan.spec.resolved.bottle
-    yield _mount(files.state, str(files.state), writable=True)
-    yield _mount(files.runtime, str(files.runtime), writable=True)
-    yield _mount(files.guest / "etc" / "passwd", "/etc/passwd")
-    yield _mount(_system_authorities(), _AUTHORITIES)
+    files = plan.spec.files
+    yield _mount(sources.state, str(files.state), writable=True)
+    yield _mount(sources.runtime, str(files.runtime), writable=True)
+    yield _mount(sources.guest / "etc" / "passwd", "/etc/passwd")
+    yield _mount(sources.authorities, _AUTHORITIES)
+    for path in named_files(plan):
+        yield _mount(sources.of(path), str(path))
+
+
+def named_files(plan: DockerPlan) -> list[Path]:
+    """Return the files of this machine that the manifest names for the sidecars."""
+    bottle = plan.spec.resolved.bottle
     named = {str(remote.identity_file) for remote in bottle.git}
     named |= {route.upstream_ca for route in bottle.egress.routes if route.upstream_ca}
     if plan.spec.pipelock_binary.startswith("/"):
         named.add(plan.spec.pipelock_binary)
-    for path in sorted(named):
-        yield _mount(Path(path).expanduser(), str(Path(path).expanduser()))
+    return [Path(path).expanduser() for path in sorted(named)]
 
 
-def _system_authorities() -> str:
+def system_authorities() -> Path:
     """Return this machine's bundle: upstream servers are trusted as they are on the host."""
     found = ssl.get_default_verify_paths().cafile
     for candidate in (SYSTEM_BUNDLE, found, "/etc/pki/tls/certs/ca-bundle.crt"):
         if candidate and Path(candidate).is_file():
-            return candidate
+            return Path(candidate)
     import certifi
 
-    return certifi.where()
+    return Path(certifi.where())

@@ -1,4 +1,8 @@
-"""Where an engine is: its address, by context name, without importing the engine's library."""
+"""Where an engine is, without importing the engine's library.
+
+An endpoint is the address of a socket of this machine (``unix://``), or it is elsewhere: ``context://NAME`` is what the
+Docker context of that name says (ssh or TLS), anything else an address as ``DOCKER_HOST`` has it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote, urlsplit
 
 from bottlemux.errors import UsageError, unknown_name
 
@@ -14,16 +19,49 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT = "unix:///var/run/docker.sock"
+_CONTEXT = "context://"
+_LOCAL = "unix://"
+_CLIENT_VARIABLES = (
+    "DOCKER_CERT_PATH", "DOCKER_CONFIG", "DOCKER_TLS_VERIFY", "HOME", "PATH", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR",
+)  # fmt: skip
+
+
+def is_elsewhere(endpoint: str) -> bool:
+    """Say whether the engine is reached over a network, so that it sees no file of this machine."""
+    return not endpoint.startswith(_LOCAL)
+
+
+def client_argv(endpoint: str, *words: str) -> list[str]:
+    """Return the command line of the engine's own client; how to log in there is the context's, never in here."""
+    context = endpoint.removeprefix(_CONTEXT)
+    return ["docker", *(("--host", endpoint) if context == endpoint else ("--context", context)), *words]
+
+
+def client_environ() -> dict[str, str]:
+    """Return the variables that the client and ssh need, and no other of this process's."""
+    return {name: os.environ[name] for name in _CLIENT_VARIABLES if name in os.environ}
+
+
+def socket_path(endpoint: str) -> Path:
+    """Return the socket of an engine of this machine."""
+    return Path(unquote(urlsplit(endpoint).path))
+
+
+def described(endpoint: str) -> str:
+    """Return how a person calls the engine."""
+    context = endpoint.removeprefix(_CONTEXT)
+    return f"at {endpoint}" if context == endpoint else f"of the context {context!r}"
 
 
 def find_endpoint(context: str = "", environ: Mapping[str, str] | None = None) -> str:
-    """Return the address of the engine of ``context``, by default of the one that the docker command would use."""
+    """Return the endpoint of ``context``, by default the one that the docker command would use."""
     env = os.environ if environ is None else environ
     if not context and env.get("DOCKER_HOST"):
         return env["DOCKER_HOST"]
     home = Path(env.get("DOCKER_CONFIG") or Path(env.get("HOME") or Path.home()) / ".docker")
     name = context or env.get("DOCKER_CONTEXT") or _current(home)
-    return DEFAULT if name == "default" else _of_context(home, name)
+    address = DEFAULT if name == "default" else _of_context(home, name)
+    return f"{_CONTEXT}{name}" if is_elsewhere(address) else address
 
 
 def _current(home: Path) -> str:

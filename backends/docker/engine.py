@@ -10,10 +10,13 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from backends.docker import names
+from backends.docker.endpoint import described, is_elsewhere
 from bottlemux.errors import BottlemuxError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
+
+    from backends.docker.connection import Dialled
 
 TIMEOUT_S = 60
 BUILD_TIMEOUT_S = 1800
@@ -33,16 +36,33 @@ _TRANSLATIONS = (
 class Engine:
     """One engine. Connects when it is first used."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, *, timeout: int = TIMEOUT_S) -> None:
         self.endpoint = endpoint
+        self._timeout = timeout
+        self._dialled: Dialled | None = None
 
     @functools.cached_property
     def api(self) -> Any:
         """The library's low-level client; any of its errors is translated by :func:`translated`."""
+        if self.is_elsewhere:
+            return self._dial()
         import docker
 
         with self.translated("reach"):
             return docker.APIClient(base_url=self.endpoint, version="auto", timeout=TIMEOUT_S)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it sees no file of this machine."""
+        return is_elsewhere(self.endpoint)
+
+    def _dial(self) -> Any:
+        from backends.docker.connection import dial
+
+        api, self._dialled = dial(self.endpoint, self._timeout)
+        with self.translated("reach"):
+            api._version = api._retrieve_server_version()  # pyright: ignore[reportPrivateUsage]
+        return api
 
     def connect(self) -> None:
         """Connect now, before several threads would do it at once."""
@@ -62,6 +82,10 @@ class Engine:
             raise self._unreachable(str(error)) from error
 
     def _unreachable(self, text: str) -> UnavailableError:
+        if self._dialled is not None:
+            from backends.docker.elsewhere import unreachable
+
+            return unreachable(self.endpoint, self._dialled.complaints() or _one_line(text))
         if "Permission denied" in text:
             return UnavailableError(
                 f"no permission to use the Docker engine at {self.endpoint}",
@@ -83,11 +107,13 @@ class Engine:
                 f"the Docker engine at {self.endpoint} is too old (API {version})",
                 hint="update it to 19.03 or newer",
             )
-        if info["OSType"] != "linux" or info["Name"] != socket.gethostname():
+        if info["OSType"] != "linux":
+            raise UnavailableError(f"the Docker engine {described(self.endpoint)} runs no Linux containers")
+        if not self.is_elsewhere and info["Name"] != socket.gethostname():
             raise UnavailableError(
                 f"the Docker engine at {self.endpoint} runs on another machine ({info['Name']}), "
                 "whose bottles cannot use this machine's directories",
-                hint="use an engine that runs on this machine",
+                hint="reach it by a Docker context with ssh or TLS: --backend docker@CONTEXT",
             )
         return info
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from backends.docker.engine import Engine
     from backends.docker.plan import DockerPlan
+    from backends.docker.sources import Sources
 
 PORTS = {"egress": 3128, "supervise": 9100, "git-gate": 9418}
 START_TIMEOUT_S = 60.0
@@ -45,7 +46,12 @@ def fingerprint(authority: Authority) -> str:
 
 
 def launch(
-    engine: Engine, plan: DockerPlan, authority: Authority, lock: int, images: tuple[str, str]
+    engine: Engine,
+    plan: DockerPlan,
+    sources: Sources,
+    authority: Authority,
+    lock: int,
+    images: tuple[str, str],
 ) -> None:
     """Start the bottle of ``plan`` and hand ``lock`` over to its sidecars."""
     agent_image, sidecars_image = images
@@ -53,7 +59,7 @@ def launch(
     sidecar_specs.write_routes(plan.spec)
     containers.ensure_outside(engine)
     containers.create_network(engine, plan)
-    containers.create_sidecars(engine, plan, sidecars_image)
+    containers.create_sidecars(engine, plan, sources, sidecars_image)
     with _attached(engine, names.sidecars_container(identity)) as line:
         _start(engine, names.sidecars_container(identity))
         address, pid = _where(engine, plan, names.sidecars_container(identity))
@@ -62,7 +68,7 @@ def launch(
         line.say(
             {"spec": spec, "lock": str(plan.spec.files.lock), "address": address, "ports": ports, "pid": pid}
         )
-        containers.create_agent(engine, plan, agent_image, address)
+        containers.create_agent(engine, plan, sources, agent_image, address)
         line.expect("ready")
         _start(engine, names.agent_container(identity))
         _, init = _where(engine, plan, names.agent_container(identity))

@@ -1,0 +1,37 @@
+"""Where the engine has what a bottle's containers mount: directories of this machine, or of a volume elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from backends.docker.containers import system_authorities
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from backends.docker.plan import DockerPlan
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Paths as the engine sees them. ``named`` are those of the operator's files that are elsewhere there."""
+
+    guest: Path
+    home: Path
+    workspace: Path
+    state: Path
+    runtime: Path
+    authorities: Path
+    named: Mapping[Path, Path] = field(default_factory=dict["Path", "Path"])
+
+    def of(self, path: Path) -> Path:
+        """Return where the operator's file ``path`` is."""
+        return self.named.get(path, path)
+
+
+def local(plan: DockerPlan) -> Sources:
+    """Return the places for an engine of this machine: the bottle's own directories and the operator's files."""
+    files = plan.spec.files
+    return Sources(files.guest, files.home, plan.workspace, files.state, files.runtime, system_authorities())
