@@ -6,12 +6,12 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from backends.presets.claude import CLAUDE
-from backends.presets.model import Preset
+from backends.presets.model import Api, Preset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PRESETS", "Preset", "preset_of"]
+__all__ = ["PRESETS", "Api", "Preset", "preset_of"]
 
 PRESETS = {preset.name: preset for preset in (CLAUDE,)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from backends.presets.model import Preset
+from backends.presets.model import Api, Preset
 from sidecars.secrets import placeholder
 
 # Each entry answers one question of a first start. An API key in the environment is named by its last 20 characters;
@@ -44,4 +44,5 @@ CLAUDE = Preset(
     instructions=("--append-system-prompt",),
     skills=".claude/skills",
     mcp=".claude.json",
+    apis=(Api("api.anthropic.com", ("/v1/messages", "/v1/models"), "CLAUDE_CODE_OAUTH_TOKEN"),),
 )

@@ -10,6 +10,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Api:
+    """What a program has to reach to work, as a route of a bottle manifest would say it.
+
+    ``token_ref`` names the variable with the operator's credential; ``header`` and ``auth_scheme`` are where the
+    program sends it, empty for the manifest's defaults.
+    """
+
+    host: str
+    paths: tuple[str, ...] = ()
+    token_ref: str = ""
+    header: str = ""
+    auth_scheme: str = ""
+    methods: tuple[str, ...] = ("GET", "POST")
+
+
+@dataclass(frozen=True)
 class Preset:
     """A program bottlemux knows.
 
@@ -18,7 +34,7 @@ class Preset:
     ``resume`` those that continue its last conversation. There is one when a file that ``conversation`` (a shell
     pattern below the home directory) matches has ``conversation_mark`` in it. ``mcp`` is the one of ``home`` whose key
     ``mcpServers`` names MCP servers. ``before_prompt`` keeps a prompt that
-    begins with a dash from being taken for an option.
+    begins with a dash from being taken for an option. ``apis`` is what ``init`` puts into a new bottle.
     """
 
     name: str
@@ -34,3 +50,4 @@ class Preset:
     instructions: tuple[str, ...] = ()
     skills: str = ""
     mcp: str = ""
+    apis: tuple[Api, ...] = ()

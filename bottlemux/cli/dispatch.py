@@ -37,6 +37,9 @@ COMMANDS = {
     "palette": "open the command palette",
     "doctor": "say what works on this machine and how to mend the rest",
     "cleanup": "remove what no live bottle owns",
+    "init": "write a bottle and an agent of your own, asking three questions",
+    "completion": "print what lets bash, zsh or fish complete commands, bottles and agents",
+    "help": "explain a command, a topic or an error",
 }
 _INTERRUPTED = 130
 _SHOWN_FRAMES = 4
@@ -112,7 +115,7 @@ def _defect(error: Exception) -> BottlemuxError:
 
 def _run(words: list[str]) -> int:
     own, passed_on = _divided(words)
-    parsed, unknown = _parser(own).parse_known_args(own)
+    parsed, unknown = build_parser(own).parse_known_args(own)
     if unknown:
         command = _command_in(own)
         raise UsageError(
@@ -123,7 +126,7 @@ def _run(words: list[str]) -> int:
         parsed.arguments = passed_on
     run = getattr(parsed, "run", None)
     if run is None:
-        _parser([]).print_help()
+        build_parser([]).print_help()
         return UsageError.exit_code
     from bottlemux.lifecycle.context import Context
 
@@ -144,7 +147,7 @@ def _command_in(words: Sequence[str]) -> str | None:
     return next((word for word in words if word in COMMANDS), None)
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """Return a parser that knows the whole of the command in ``words`` and the names of the others."""
     parser = _Parser(
         prog="bottlemux",

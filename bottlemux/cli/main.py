@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -22,6 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run_shortly(words: list[str]) -> int | None:
     """Return the exit code of a command that has a short way and could take it; ``None`` if nothing was done."""
+    if "_ARGCOMPLETE" in os.environ:
+        from bottlemux.cli.completing import answer
+
+        answer()
     if words[:1] == ["exec"]:
         from bottlemux.cli.quick import run_exec
 

@@ -1,0 +1,46 @@
+"""``bottlemux help``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from bottlemux.errors import unknown_name
+
+if TYPE_CHECKING:
+    import argparse
+
+    from bottlemux.lifecycle.context import Context
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
+    parser.add_argument(
+        "topic", metavar="TOPIC", nargs="?", help="a command, or a topic (default: list them)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(_context: Context, options: argparse.Namespace) -> int:
+    """Print the help of a command or the page of a topic; without a name, what there is."""
+    from bottlemux.cli.dispatch import COMMANDS, build_parser
+    from bottlemux.cli.topics import topic_text, topics
+
+    if options.topic is None:
+        build_parser([]).print_help()
+        _list_topics(topics())
+        return 0
+    if options.topic in COMMANDS:
+        build_parser([options.topic]).parse_args([options.topic, "--help"])
+    text = topic_text(options.topic)
+    if text is None:
+        raise unknown_name("command or topic", options.topic, [*COMMANDS, *topics()], hint="bottlemux help")
+    sys.stdout.write(text)
+    return 0
+
+
+def _list_topics(known: dict[str, str]) -> None:
+    sys.stdout.write("\ntopics, shown by 'bottlemux help TOPIC':\n")
+    width = max(map(len, known), default=0)
+    for name, title in known.items():
+        sys.stdout.write(f"  {name:<{width}}  {title}\n")

@@ -1,0 +1,29 @@
+"""The pages of help on errors and their situations: sections of one Markdown file, readable without a network."""
+
+from __future__ import annotations
+
+import re
+
+from bottlemux.resources import data_dir
+
+_SECTION = re.compile(r"^## ([a-z0-9-]+): (.+)$", re.MULTILINE)
+
+
+def topics() -> dict[str, str]:
+    """Return the name of every topic with its title, in the order of the page."""
+    return dict(_SECTION.findall(_page()))
+
+
+def topic_text(name: str) -> str | None:
+    """Return the text of one topic with its title, ``None`` if there is none of this name."""
+    text = _page()
+    found = list(_SECTION.finditer(text))
+    for match, following in zip(found, [*found[1:], None], strict=True):
+        if match[1] == name:
+            end = following.start() if following else len(text)
+            return f"{match[2]}\n\n{text[match.end() : end].strip()}\n"
+    return None
+
+
+def _page() -> str:
+    return (data_dir("docs") / "errors.md").read_text("utf-8")
