@@ -48,6 +48,11 @@ class BottlePaths:
         return self.state / "proposals"
 
     @property
+    def activity(self) -> Path:
+        """What the agent's program last reported that it does; written by supervise."""
+        return self.state / "activity.json"
+
+    @property
     def home(self) -> Path:
         """The agent's home directory. Its content is the agent's: never follow a link in it on the host."""
         return self.state / "home"

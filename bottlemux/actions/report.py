@@ -11,14 +11,20 @@ if TYPE_CHECKING:
 
 def describe_bottle(context: Context, slug: str) -> str:
     """Return a line for each fact about the bottle ``slug``."""
-    from bottlemux.lifecycle.status import collect
+    from bottlemux.lifecycle.status import collect_with_usage
 
-    return describe(collect(context, [slug])[0])
+    return describe(collect_with_usage(context, [slug])[0])
 
 
 def describe(row: BottleStatus) -> str:
     """Return a line for each fact in ``row``; what is not known is left out."""
-    facts = [("state", row.state), ("why", row.reason), ("backend", row.backend), ("since", row.since)]
+    facts = [
+        ("state", row.state),
+        ("why", row.reason),
+        ("backend", row.backend),
+        ("since", row.since),
+        ("known by", row.source),
+    ]
     if row.cpu_percent is not None:
         facts.append(("CPU", f"{row.cpu_percent:.0f} %"))
     if row.memory_bytes is not None:
@@ -30,9 +36,9 @@ def describe(row: BottleStatus) -> str:
 
 def summary(context: Context, slug: str) -> str:
     """Return two lines about the bottle ``slug``: its state and why, and what it uses."""
-    from bottlemux.lifecycle.status import collect
+    from bottlemux.lifecycle.status import collect_with_usage
 
-    row = collect(context, [slug])[0]
+    row = collect_with_usage(context, [slug])[0]
     facts = [row.backend, f"{row.blocked} refused"]
     if row.cpu_percent is not None and row.memory_bytes is not None:
         facts += [f"CPU {row.cpu_percent:.0f} %", f"{row.memory_bytes / 2**20:.0f} MiB"]

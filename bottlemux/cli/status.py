@@ -25,15 +25,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context, options: argparse.Namespace) -> int:
     """Print a row for each bottle there is a record of."""
-    from bottlemux.lifecycle.status import collect
+    from bottlemux.lifecycle.status import collect_with_usage
 
-    rows = collect(context, [options.slug] if options.slug else None)
+    rows = collect_with_usage(context, [options.slug] if options.slug else None)
     if options.json:
         console.write_json([row.to_json() for row in rows])
         return 0
     for line in console.table([_cells(row) for row in rows], _HEADINGS):
         sys.stdout.write(line + "\n")
     if options.slug:
+        sys.stdout.write(f"  known by: {rows[0].source}\n")
         for name, text in rows[0].services.items():
             sys.stdout.write(f"  {name}: {text}\n")
     return 0

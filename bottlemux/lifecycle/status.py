@@ -1,225 +1,204 @@
-"""How bottles are doing, joined from what the kernel, the supervisor and tmux say."""
+"""How bottles are doing, joined from what the kernel, the supervisor, the agent's program and tmux say."""
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING
 
-from bottlemux.approvals.finding import awaited, open_proposals
 from bottlemux.errors import BottlemuxError, UsageError
-from bottlemux.state.liveness import RuntimeStatus, is_alive, read_status
+from bottlemux.lifecycle.judging import Asked, Observed, Verdict, judge
+from bottlemux.lifecycle.observing import BottleFiles, Remembered, began_at
+from bottlemux.state.liveness import is_alive
 from bottlemux.state.store import BrokenRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from bottlemux.lifecycle.context import Context
+    from bottlemux.lifecycle.judging import Source, State
+    from bottlemux.lifecycle.usage import Usage
     from bottlemux.session.models import WindowInfo
+    from bottlemux.state.liveness import RuntimeStatus
     from bottlemux.state.metadata import Metadata
-
-type State = Literal["starting", "working", "waiting", "idle", "exited", "broken"]
-
-QUIET_AFTER_S = 4.0
-_CPU_SAMPLE_S = 0.1
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a bottle and its sidecars use: CPU in percent of one core, memory in bytes (proportional set size)."""
-
-    cpu_percent: float
-    memory_bytes: int
 
 
 @dataclass(frozen=True)
 class BottleStatus:
-    """One row of ``status``. ``since`` is RFC 3339 in UTC; ``reason`` says how the state is known or what is wrong."""
+    """One row of ``status``. ``since`` is RFC 3339 in UTC; ``source`` says how the state is known, ``reason`` why.
+
+    CPU and memory are ``None`` where nobody measured them; see :mod:`bottlemux.lifecycle.usage`.
+    """
 
     slug: str
     agent: str
     backend: str
     state: State
     reason: str
+    source: Source
     since: str
-    cpu_percent: float | None
-    memory_bytes: int | None
-    blocked: int
-    open_proposals: int
-    services: Mapping[str, str]
+    blocked: int = 0
+    open_proposals: int = 0
+    services: Mapping[str, str] = field(default_factory=dict[str, str])
+    cpu_percent: float | None = None
+    memory_bytes: int | None = None
+
+    @property
+    def age_s(self) -> float | None:
+        """For how many seconds it has been so; ``None`` if nobody knows."""
+        try:
+            return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(self.since)).total_seconds())
+        except ValueError:
+            return None
 
     def to_json(self) -> dict[str, object]:
         """Return the row as JSON-ready values."""
-        return asdict(self)
+        age = self.age_s
+        return {**asdict(self), "age_s": None if age is None else round(age, 1)}
 
 
 def collect(context: Context, slugs: Iterable[str] | None = None) -> list[BottleStatus]:
-    """Return a row for each bottle there is a record of, or for the given ones."""
-    store = context.store
-    wanted = None if slugs is None else {store.resolve_prefix(slug) for slug in slugs}
-    records = [record for record in store.list() if wanted is None or record.identity in wanted]
-    windows = _windows(context)
-    statuses = {record.identity: read_status(context.paths.bottle(record.identity)) for record in records}
-    alive = {record.identity for record in records if is_alive(context.paths.bottle(record.identity))}
-    usage = measure({slug: status for slug, status in statuses.items() if status and slug in alive})
+    """Return a row for each bottle there is a record of, or for the given ones, without CPU and memory."""
+    return Collector(context).collect(slugs)
+
+
+def collect_with_usage(context: Context, slugs: Iterable[str] | None = None) -> list[BottleStatus]:
+    """Return the rows with CPU and memory, which takes a moment to measure."""
+    from bottlemux.lifecycle.usage import measure
+
+    collector = Collector(context)
+    return with_usage(collector.collect(slugs), measure(collector.running()))
+
+
+def with_usage(rows: Iterable[BottleStatus], usage: Mapping[str, Usage]) -> list[BottleStatus]:
+    """Return ``rows`` with what was measured of them."""
     return [
-        _broken_row(record)
-        if isinstance(record, BrokenRecord)
-        else _row(
-            context,
-            record,
-            statuses[record.identity],
-            windows.get(record.identity),
-            usage.get(record.identity),
-            alive=record.identity in alive,
-        )
-        for record in records
+        replace(row, cpu_percent=used.cpu_percent, memory_bytes=used.memory_bytes)
+        if (used := usage.get(row.slug))
+        else row
+        for row in rows
     ]
 
 
-def _windows(context: Context) -> dict[str, WindowInfo]:
-    try:
-        return {window.slug: window for window in context.workspace.list()}
-    except UsageError:
-        raise
-    except BottlemuxError:
-        return {}
+class Collector:
+    """Looks at the bottles again and again: one call of tmux each time, and only changed files are read anew."""
 
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._bottles: dict[str, _Bottle] = {}
+        self._last_windows: dict[str, WindowInfo] = {}
 
-def _broken_row(record: BrokenRecord) -> BottleStatus:
-    return BottleStatus(record.identity, "", "", "broken", record.problem, "", None, None, 0, 0, services={})
+    def collect(self, slugs: Iterable[str] | None = None) -> list[BottleStatus]:
+        """Return a row for each bottle there is a record of, or for the given ones, in the order of their names."""
+        store = self._context.store
+        wanted = (
+            store.identities() if slugs is None else sorted({store.resolve_prefix(slug) for slug in slugs})
+        )
+        self._bottles = {slug: self._bottles.get(slug) or _Bottle(self._context, slug) for slug in wanted}
+        windows = self._windows()
+        return [bottle.row(windows.get(slug)) for slug, bottle in self._bottles.items()]
 
+    def running(self) -> dict[str, RuntimeStatus]:
+        """Return the supervisors' reports of the bottles that ran when they were last collected."""
+        return {
+            slug: status
+            for slug, bottle in self._bottles.items()
+            if bottle.alive and (status := bottle.files.status()) is not None
+        }
 
-def _row(
-    context: Context,
-    record: Metadata,
-    status: RuntimeStatus | None,
-    window: WindowInfo | None,
-    usage: Usage | None,
-    *,
-    alive: bool,
-) -> BottleStatus:
-    state, reason, since = _waiting(context, record, alive=alive) or _state(
-        record, status, window, alive=alive
-    )
-    services = (
-        {name: _service_text(item.state, item.restarts) for name, item in status.services.items()}
-        if (status and alive)
-        else {}
-    )
-    return BottleStatus(
-        slug=record.identity,
-        agent=record.agent,
-        backend=record.backend,
-        state=state,
-        reason=reason,
-        since=since,
-        cpu_percent=usage.cpu_percent if usage else None,
-        memory_bytes=usage.memory_bytes if usage else None,
-        blocked=count_blocked(context.paths.bottle(record.identity).audit),
-        open_proposals=len(open_proposals(context.paths, record.identity)),
-        services=services,
-    )
+    @property
+    def windows(self) -> Mapping[str, WindowInfo]:
+        """The bottles' windows as they were when last collected."""
+        return self._last_windows
 
-
-def _waiting(context: Context, record: Metadata, *, alive: bool) -> tuple[State, str, str] | None:
-    """Return that the agent stands still until the operator decides, if it does."""
-    proposal = awaited(context.paths, record.identity) if alive else None
-    if proposal is None:
-        return None
-    from bottlemux.approvals.showing import request_text
-
-    return "waiting", f"asks for {request_text(proposal)} ({proposal.id})", proposal.created_at
-
-
-def _service_text(state: str, restarts: int) -> str:
-    return f"{state}, restarted {restarts} times" if restarts else state
-
-
-def _state(
-    record: Metadata, status: RuntimeStatus | None, window: WindowInfo | None, *, alive: bool
-) -> tuple[State, str, str]:
-    """Return the state, its reason and since when, from the strongest evidence to the weakest."""
-    if not alive:
-        if status is not None:
-            return "broken", "its supervisor was killed: bottlemux resume brings it back", record.started_at
-        return "exited", "stopped", record.started_at
-    if status is None:
-        return "starting", "being launched", record.started_at
-    restarting = [name for name, service in status.services.items() if service.state != "running"]
-    if restarting:
-        return "broken", f"{', '.join(restarting)} is being restarted", status.started_at
-    pane = window.pane("agent") if window else None
-    if window is None or pane is None:
-        return "broken", "its window is gone: bottlemux resume opens it", status.started_at
-    active_at = datetime.fromtimestamp(window.activity, UTC).isoformat().replace("+00:00", "Z")
-    if pane.dead:
-        return "exited", f"the program ended ({pane.ended}): bottlemux resume starts it again", active_at
-    quiet = time.time() - window.activity
-    if quiet < QUIET_AFTER_S:
-        return "working", "its window shows output", status.started_at
-    return "idle", f"no output for {int(quiet)} s", active_at
-
-
-def count_blocked(audit: Path) -> int:
-    """Return how many requests were refused, from the audit log. What the operator rejected is none of them."""
-    try:
-        with audit.open("rb") as stream:
-            return sum(1 for line in stream if b'"block"' in line and _is_block(line))
-    except FileNotFoundError:
-        return 0
-
-
-def _is_block(line: bytes) -> bool:
-    try:
-        entry = cast("dict[str, object]", json.loads(line))
-        return entry["decision"] == "block" and entry.get("sidecar") != "supervise"
-    except (ValueError, TypeError, KeyError):
-        return False
-
-
-def measure(statuses: Mapping[str, RuntimeStatus]) -> dict[str, Usage]:
-    """Return what each bottle's processes use, sampled once over a moment for all of them together."""
-    if not statuses:
-        return {}
-    import psutil
-
-    families: dict[str, list[psutil.Process]] = {}
-    for slug, status in statuses.items():
+    def _windows(self) -> dict[str, WindowInfo]:
         try:
-            supervisor = psutil.Process(status.supervisor_pid)
-            family = {supervisor, *supervisor.children(recursive=True)}
-            if status.init_pid:
-                # In a container, the bottle is no child of its supervisor.
-                init = psutil.Process(status.init_pid)
-                family |= {init, *init.children(recursive=True)}
-            families[slug] = list(family)
-        except psutil.Error:
-            continue
-    for process in (item for family in families.values() for item in family):
-        _ignoring_ended(process.cpu_percent)
-    time.sleep(_CPU_SAMPLE_S)
-    return {slug: _usage(family) for slug, family in families.items()}
+            found = {window.slug: window for window in self._context.workspace.list()}
+        except UsageError:
+            raise
+        except BottlemuxError:
+            found = {}
+        self._last_windows = found
+        return found
 
 
-def _usage(family: Iterable[object]) -> Usage:
-    import psutil
+class _Bottle:
+    """One bottle from look to look."""
 
-    cpu, memory = 0.0, 0
-    for process in family:
-        if isinstance(process, psutil.Process):
-            cpu += _ignoring_ended(process.cpu_percent)
-            memory += int(_ignoring_ended(lambda item=process: item.memory_full_info().pss))
-    return Usage(round(cpu, 1), memory)
+    def __init__(self, context: Context, slug: str) -> None:
+        self._context = context
+        self.slug = slug
+        self.files = BottleFiles(context.paths, slug)
+        self._record = Remembered(str(self.files.files.metadata), lambda: context.store.row(slug))
+        self._pane_began: tuple[int, float] = (0, 0.0)
+        self._last: Verdict | None = None
+        self.alive = False
+
+    def row(self, window: WindowInfo | None) -> BottleStatus:
+        record = self._record.get(BrokenRecord(self.slug, "its record is gone"))
+        if isinstance(record, BrokenRecord):
+            return BottleStatus(self.slug, "", "", "broken", record.problem, "record", "")
+        self.alive = is_alive(self.files.files)
+        status = self.files.status()
+        verdict = self._steady(judge(self._observe(record, status, window)))
+        return BottleStatus(
+            slug=self.slug,
+            agent=record.agent,
+            backend=record.backend,
+            state=verdict.state,
+            reason=verdict.reason,
+            source=verdict.source,
+            since=verdict.since,
+            blocked=self.files.blocked(),
+            open_proposals=len(self.files.open_proposals()),
+            services=_services(status) if status and self.alive else {},
+        )
+
+    def _observe(self, record: Metadata, status: RuntimeStatus | None, window: WindowInfo | None) -> Observed:
+        pane = window.pane("agent") if window else None
+        return Observed(
+            now=time.time(),
+            alive=self.alive,
+            recorded_at=record.started_at,
+            launched_at=status.started_at if status else "",
+            restarting=tuple(_restarting(status)) if status else (),
+            has_pane=pane is not None,
+            pane_ended=pane.ended if pane and pane.dead else None,
+            pane_began=self._began(pane.pid) if pane else 0.0,
+            output_at=float(window.activity) if window else 0.0,
+            asked=self._asked() if self.alive else None,
+            activity=self.files.activity(),
+        )
+
+    def _began(self, pid: int) -> float:
+        if self._pane_began[0] != pid:
+            self._pane_began = (pid, began_at(pid))
+        return self._pane_began[1]
+
+    def _asked(self) -> Asked | None:
+        proposal = self.files.awaited()
+        if proposal is None:
+            return None
+        from bottlemux.approvals.showing import request_text
+
+        return Asked(f"{request_text(proposal)} ({proposal.id})", proposal.created_at)
+
+    def _steady(self, verdict: Verdict) -> Verdict:
+        """Return ``verdict`` with the time since when it has been seen, where only output tells."""
+        last = self._last
+        if last is not None and verdict.source == "output" and verdict[:3] == last[:3]:
+            verdict = verdict._replace(since=last.since)
+        self._last = verdict
+        return verdict
 
 
-def _ignoring_ended(read: object) -> float:
-    import psutil
+def _restarting(status: RuntimeStatus) -> list[str]:
+    return [name for name, service in status.services.items() if service.state != "running"]
 
-    try:
-        return float(read())  # type: ignore[operator]
-    except psutil.Error:
-        return 0.0
+
+def _services(status: RuntimeStatus) -> dict[str, str]:
+    return {
+        name: f"{item.state}, restarted {item.restarts} times" if item.restarts else item.state
+        for name, item in status.services.items()
+    }

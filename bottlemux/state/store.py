@@ -139,9 +139,10 @@ class BottleStore:
 
     def list(self) -> list[Metadata | BrokenRecord]:
         """Return every record, sorted by identity. One that cannot be read is a row, not an error."""
-        return [self._row(identity) for identity in self.identities()]
+        return [self.row(identity) for identity in self.identities()]
 
-    def _row(self, identity: str) -> Metadata | BrokenRecord:
+    def row(self, identity: str) -> Metadata | BrokenRecord:
+        """Return the record of ``identity``, or why it cannot be read."""
         try:
             return _read(self.paths.bottle(identity), identity)
         except BottlemuxError as error:

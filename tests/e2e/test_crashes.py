@@ -32,7 +32,7 @@ def answers(world: World, slug: str) -> bool:
 
 
 def assert_mended(world: World, slug: str) -> None:
-    assert state(world, slug) in {"working", "idle"}
+    assert state(world, slug) in {"starting", "working", "idle"}
     assert answers(world, slug)
     assert not world.is_dead(slug, "agent")
     assert not world.is_dead(slug, "shell")
@@ -123,7 +123,7 @@ def test_window_closed_by_hand(shell: World) -> None:
     other = shell.start("shell")
     shell.tmux("kill-window", "-t", shell.pane_id(slug))
     assert state(shell, slug) == "broken"
-    assert state(shell, other) in {"working", "idle"}
+    assert state(shell, other) in {"starting", "working", "idle"}
     shell.run("resume", slug, "--detach")
     assert_mended(shell, slug)
 
@@ -231,7 +231,7 @@ def test_locale_c_and_base_index_1(shell: World) -> None:
     settings = ("base-index 1", "pane-base-index 1", "destroy-unattached on")
     (shell.home / ".tmux.conf").write_text("".join(f"set -g {setting}\n" for setting in settings))
     slug = shell.start("shell", LC_ALL="C", LANG="C")
-    assert shell.status(slug)["state"] in {"working", "idle"}
+    assert shell.status(slug)["state"] in {"starting", "working", "idle"}
     shell.run("exec", slug, "--", "sh", "-c", "echo grüße > note", LC_ALL="C")
     assert (shell.project / "note").read_text() == "grüße\n"
     shell.run("stop", slug, LC_ALL="C")
