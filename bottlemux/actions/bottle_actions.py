@@ -35,6 +35,19 @@ def _bring_back(context: Context, slug: str) -> str:
     return resume(context, context.store.load(slug))
 
 
+def _restart(context: Context, subject: Subject) -> Prepared:
+    record = context.store.load(subject.name)
+
+    def carry_out() -> Outcome:
+        from bottlemux.lifecycle.running import restart_agent
+
+        restart_agent(context, record)
+        return GoTo(record.identity)
+
+    text = f"{record.identity}: ends the agent's program and starts it again; bottle and other panes stay"
+    return Prepared(carry_out, text, "Restart it?")
+
+
 def _stop(context: Context, subject: Subject) -> Prepared:
     record = context.store.load(subject.name)
 
@@ -86,11 +99,36 @@ def _following(context: Context, command: str, subject: Subject) -> Prepared:
     return Prepared(lambda: Become(tuple(argv)))
 
 
+def _fetch(context: Context, subject: Subject) -> Prepared:
+    record = context.store.load(subject.name)
+
+    def carry_out() -> Outcome:
+        from bottlemux.lifecycle.changes import fetch
+
+        fetched = fetch(context, record)
+        count = len(fetched.commits) or "no"
+        lines = [f"{fetched.branch} is at {fetched.commit[:12]}: {count} new commits", *fetched.commits]
+        return Told("\n  ".join(lines))
+
+    text = (
+        f"brings the commits of {record.identity} into {record.cwd} as the branch bottlemux/{record.identity}"
+    )
+    return Prepared(carry_out, text, "Fetch them?")
+
+
 def _status(context: Context, subject: Subject) -> Prepared:
     def carry_out() -> Outcome:
         from bottlemux.actions.report import describe_bottle
 
         return Told(describe_bottle(context, subject.name))
+
+    return Prepared(carry_out)
+
+
+def _zoom(context: Context, subject: Subject) -> Prepared:
+    def carry_out() -> Outcome:
+        context.workspace.zoom(subject.name)
+        return GoTo(subject.name)
 
     return Prepared(carry_out)
 
@@ -105,22 +143,32 @@ def _copy(context: Context, subject: Subject) -> Prepared:
 
 
 BOTTLE_ACTIONS = (
-    Action("go", "go to", "Go to the bottle's window.", ("g",), "bottle", running, _go),
+    Action("go", "go to", "Go to the bottle's window.", ("g",), "bottle", running, _go, "go", "quiet"),
     Action(
         "resume", "resume",
         "Bring back what is missing: the bottle, its window, or the program that ended in it.",
-        ("r",), "bottle", always, _resume,
+        ("r",), "bottle", always, _resume, "work",
     ),
-    Action("shell", "shell in", "Open a shell in the bottle.", ("s",), "bottle", running, _shell),
-    Action("audit", "audit of", "Follow what the bottle asks of the network; Ctrl-C ends.", ("a",), "bottle",
-           always, _audit),
-    Action("diff", "changes of", "Follow what the agent changed; Ctrl-C ends.", ("d",), "bottle", always, _diff),
+    Action("shell", "shell in", "Open a shell in the bottle.", ("S",), "bottle", running, _shell, "work",
+           "terminal"),
+    Action("diff", "changes of", "Follow what the agent changed; Ctrl-C ends.", ("d",), "bottle", always, _diff,
+           "look", "terminal"),
+    Action("fetch", "fetch from", "Bring the agent's commits into the project as a branch.", ("f",), "bottle",
+           always, _fetch, "work"),
+    Action("audit", "audit of", "Follow what the bottle asks of the network; Ctrl-C ends.", ("A",), "bottle",
+           always, _audit, "look", "terminal"),
     Action("logs", "logs of", "Follow the logs of the bottle's sidecars; Ctrl-C ends.", ("l",), "bottle", always,
-           _logs),
+           _logs, "look", "terminal"),
     Action("bottle-status", "status of", "Show state, use of the machine, and sidecars.", ("i",), "bottle",
-           always, _status),
-    Action("copy", "copy name of", "Put the slug into tmux's paste buffer.", ("y",), "bottle", running, _copy),
-    Action("stop", "stop", "End bottle, sidecars and window; the state stays.", ("x",), "bottle", running, _stop),
-    Action("rm", "delete", "Delete the state of an ended bottle.", ("X",), "bottle", ended, _remove),
+           always, _status, "look"),
+    Action("zoom", "zoom", "Show the agent's pane alone, or all panes again.", ("z",), "bottle", running, _zoom,
+           "arrange", "quiet"),
+    Action("copy", "copy name of", "Put the slug into tmux's paste buffer.", ("y",), "bottle", running, _copy,
+           "look", "quiet"),
+    Action("restart", "restart agent of", "End the agent's program and start it again in its bottle.", ("R",),
+           "bottle", running, _restart, "work"),
+    Action("stop", "stop", "End bottle, sidecars and window; the state stays.", ("x",), "bottle", running, _stop,
+           "end"),
+    Action("rm", "delete", "Delete the state of an ended bottle.", ("X",), "bottle", ended, _remove, "end"),
 )  # fmt: skip
 """In the order in which they are offered."""

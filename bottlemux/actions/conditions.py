@@ -32,3 +32,13 @@ def ended(subject: Subject) -> str | None:
 def startable(subject: Subject) -> str | None:
     """Apply to agents on a machine where some backend works."""
     return subject.blocked or None
+
+
+def seated(subject: Subject) -> str | None:
+    """Apply where we know which tmux client and pane the person looks at."""
+    return None if subject.seat is not None else "not in the workspace's tmux"
+
+
+def before_a_bottle(subject: Subject) -> str | None:
+    """Apply where the person looks at a bottle's window."""
+    return None if subject.seat is not None and subject.seat.slug else "this is no bottle's window"

@@ -1,7 +1,7 @@
-"""The keys of our own tmux table: moving between bottles, the palette, and every action of the catalogue.
+"""The keys of our own tmux table: every action of the catalogue that has one, or that ``config.toml`` gives one.
 
-A binding holds our own absolute command and ids that tmux makes; never a name, a title or a slug, which may be an
-agent's choice.
+A binding holds our own absolute command and ids that tmux makes; never a name or a title, which may be an agent's
+choice.
 """
 
 from __future__ import annotations
@@ -9,73 +9,92 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from bottlemux.actions.catalogue import CATALOGUE
+from bottlemux.actions.catalogue import CATALOGUE, find_action, grouped
+from bottlemux.errors import UsageError
+from bottlemux.manifest.config import load_config
 from bottlemux.session.building import literal
-from bottlemux.session.commands import as_process
+from bottlemux.session.commands import to_source
 from bottlemux.session.keys import Binding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from bottlemux.actions.model import Action
     from bottlemux.lifecycle.context import Context
 
-# Reached by other keys, or about something else than the bottle one looks at.
-_LEFT_OUT = frozenset({"go", "start", "status", "rm"})
-_POPUP = ("-w", "80%", "-h", "80%")
+_MIN_COLUMNS, _MIN_ROWS = 100, 30
+_SIDE = "#{{?#{{e|<|:#{{client_{side}}},{least}}},100%,80%}}"
+_SEAT = ("--client=#{client_name}", "--pane=#{pane_id}", "--slug=#{@bottlemux_slug}")
+
+
+def keys_of_actions(context: Context) -> dict[str, str]:
+    """Return the key of each action that has one, by the action's name, as ``config.toml`` has it.
+
+    ``UsageError`` for a key that two of them have, ``NotFoundError`` for an action that there is not.
+    """
+    chosen = load_config(context.paths).keys.actions
+    for name in chosen:
+        find_action(name)
+    keys = {action.name: chosen.get(action.name, action.key) for action in CATALOGUE}
+    _check_unique(keys, f"[keys.actions] in {context.paths.config_file}")
+    return {name: key for name, key in keys.items() if key}
+
+
+def _check_unique(keys: Mapping[str, str], where: str) -> None:
+    owners: dict[str, str] = {}
+    for name, key in keys.items():
+        if key and (other := owners.setdefault(key, name)) != name:
+            raise UsageError(
+                f"{where}: key {key!r} is for both {other} and {name}",
+                hint='give one of them another key, or "" for none',
+            )
 
 
 def key_bindings(context: Context) -> list[Binding]:
-    """Return the whole table; a key of the catalogue that is taken gives way to its capital letter."""
-    bindings = [
-        Binding("p", "the palette: everything there is to do", _popup(context, "palette", "--here")),
-        Binding("n", "choose an agent to start, in the palette", _popup(context, "palette", "--here")),
-        Binding("s", "how all bottles are doing", _report(context, "status")),
-        Binding("a", "what agents ask for", _report(context, "approvals", "list")),
-        Binding("j", "go to the next bottle", _silently(context, "go", "next")),
-        Binding("k", "go to the previous bottle", _silently(context, "go", "previous")),
-        Binding("w", "go to the next bottle that waits for you", _silently(context, "go", "waiting")),
-        Binding("?", "show these keys", _report(context, "keys", "show")),
+    """Return the whole table."""
+    keys = keys_of_actions(context)
+    return [
+        Binding(keys[action.name], action.help, tmux_command(context, action))
+        for action in CATALOGUE
+        if action.name in keys
     ]
-    taken = {binding.key for binding in bindings}
-    for action in CATALOGUE:
-        if action.name not in _LEFT_OUT and (key := _free_key(action, taken)):
-            taken.add(key)
-            bindings.append(Binding(key, action.help, _command(context, action)))
-    return bindings
 
 
-def cheat_sheet(bindings: list[Binding], leader: str) -> Iterator[str]:
-    """Yield a line for each key, for people."""
-    yield f"{leader}, then:"
-    for binding in bindings:
-        yield f"  {binding.key:<4}{binding.note}"
+def cheat_sheet(context: Context) -> Iterator[str]:
+    """Yield a line for each key, for people, below the headings of the groups."""
+    keys = keys_of_actions(context)
+    for heading, actions in grouped([action for action in CATALOGUE if action.name in keys]):
+        yield heading
+        for action in actions:
+            yield f"  {keys[action.name]:<4}{action.help}"
 
 
-def _free_key(action: Action, taken: set[str]) -> str | None:
-    return next((key for own in action.keys for key in (own, own.upper()) if key not in taken), None)
-
-
-def _command(context: Context, action: Action) -> tuple[str, ...]:
-    if action.kind == "bottle":
-        return _silently(context, "popup", action.name)
-    return _popup(context, "keys", "act", action.name)
+def tmux_command(context: Context, action: Action) -> tuple[str, ...]:
+    """Return the tmux command that does ``action`` for whoever pressed a key or chose from a menu."""
+    if action.manner == "quiet":
+        return _silently(context, "act", action.name)
+    words = () if action.name == "palette" else ("--do", action.name)
+    return _popup(context, "palette", "--here", *words)
 
 
 def _popup(context: Context, *words: str) -> tuple[str, ...]:
-    return ("display-popup", "-E", *_POPUP, "--", *as_process(context.own_argv(*words)))
+    """Run a command in a popup over the pane in front, large on a small terminal.
 
-
-def _report(context: Context, *words: str) -> tuple[str, ...]:
-    # Without -E the popup stays until Escape is pressed.
-    return ("display-popup", *_POPUP, "--", *as_process(context.own_argv(*words)))
+    A popup knows neither pane nor client, so ``run-shell -C`` writes them down; the directory is left to the popup
+    itself: as text in a command it could be one.
+    """
+    size = [
+        "-w", _SIDE.format(side="width", least=_MIN_COLUMNS),
+        "-h", _SIDE.format(side="height", least=_MIN_ROWS),
+    ]  # fmt: skip
+    where = ["-c", "#{client_name}", "-t", "#{pane_id}", "-d", literal("#{pane_current_path}")]
+    own = [literal(word) for word in context.own_argv(*words)]
+    line = to_source([["display-popup", "-E", *size, *where, "--", *own, *_SEAT]])
+    return ("run-shell", "-C", line.strip())
 
 
 def _silently(context: Context, *words: str) -> tuple[str, ...]:
     """Run a command that speaks through tmux only: what ``run-shell`` printed would cover the user's pane."""
     own = literal(shlex.join(context.own_argv("keys", *words)))
-    return (
-        "run-shell",
-        "-b",
-        f"{own} --client #{{q:client_name}} --pane '#{{pane_id}}' >/dev/null 2>&1 || true",
-    )
+    seat = "--client=#{q:client_name} --pane='#{pane_id}' --slug=#{q:@bottlemux_slug}"
+    return ("run-shell", "-b", f"{own} {seat} >/dev/null 2>&1 || true")

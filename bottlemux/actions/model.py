@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -11,14 +12,37 @@ if TYPE_CHECKING:
     from bottlemux.lifecycle.context import Context
     from bottlemux.lifecycle.planning import StartRequest
 
-type Kind = Literal["agent", "bottle", "workspace"]
+_LEADING_OVER = re.compile(r" (of|in|from|to|as)$")
+
+type Kind = Literal["agent", "bottle", "workspace", "proposal", "layout"]
+type Group = Literal["go", "look", "work", "decide", "arrange", "end", "machine"]
+
+GROUPS: dict[Group, str] = {
+    "go": "Moving",
+    "look": "Looking",
+    "work": "Agents at work",
+    "decide": "What agents ask for",
+    "arrange": "Windows and layouts",
+    "end": "Ending",
+    "machine": "This machine",
+}
+"""The groups of actions with their headings, in the order in which they are shown."""
+
+
+class Seat(NamedTuple):
+    """Where the person sits in tmux: the client, the pane in front of it (``%7``), and that pane's bottle, if any."""
+
+    client: str
+    pane: str
+    slug: str = ""
 
 
 class Subject(NamedTuple):
     """What an action is about, with the facts that decide whether it applies.
 
-    ``name`` is an agent or a slug, empty for the workspace. ``alive`` says whether the bottle
-    runs, ``None`` as long as nobody has looked; ``blocked`` why nothing can be started.
+    ``name`` is an agent, a slug, a proposal's id or a layout, empty for the workspace. ``alive`` says whether the
+    bottle runs, ``None`` as long as nobody has looked; ``blocked`` why nothing can be started. ``typed`` is what the
+    person wrote where the action asks for it; ``seat`` is ``None`` outside the workspace's tmux.
     """
 
     kind: Kind
@@ -26,6 +50,8 @@ class Subject(NamedTuple):
     alive: bool | None = None
     request: StartRequest | None = None
     blocked: str = ""
+    typed: str = ""
+    seat: Seat | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +75,12 @@ class Told:
     text: str
 
 
-type Outcome = GoTo | Become | Told
+@dataclass(frozen=True)
+class Done:
+    """There is nothing to say, and nowhere to go."""
+
+
+type Outcome = GoTo | Become | Told | Done
 
 
 @dataclass(frozen=True)
@@ -65,12 +96,26 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class Typed:
+    """What an action wants typed before it is prepared: ``label`` says what; one that is ``optional`` may be empty."""
+
+    label: str
+    optional: bool = False
+
+
+type Manner = Literal["page", "terminal", "quiet"]
+
+
+@dataclass(frozen=True)
 class Action:
-    """One thing a person can do. ``keys`` are tmux key names, for a key table of our own.
+    """One thing a person can do. ``keys`` are tmux key names; the first is its key in our table and the dashboard.
 
     ``applies`` returns why the action is not possible, ``None`` if it is; it only reads the subject and is
     called for every row of a list. ``prepare`` looks at the machine, may take long and raises a
     ``BottlemuxError``; it makes nothing.
+
+    ``manner`` says what a key of it needs: a ``page`` to ask and tell on, the whole ``terminal`` at once, or nothing
+    but a line at the bottom (``quiet``). One that makes sense by its key alone is not ``in_lists``.
     """
 
     name: str
@@ -80,6 +125,20 @@ class Action:
     kind: Kind
     applies: Callable[[Subject], str | None]
     prepare: Callable[[Context, Subject], Prepared]
+    group: Group = "look"
+    manner: Manner = "page"
+    typed: Typed | None = None
+    in_lists: bool = True
+
+    @property
+    def key(self) -> str:
+        """The key it is bound to unless the person chose another one; empty for none."""
+        return self.keys[0] if self.keys else ""
+
+    @property
+    def label(self) -> str:
+        """The title without what leads over to a name behind it: ``logs`` of ``logs of``."""
+        return _LEADING_OVER.sub("", self.title)
 
     def run(self, context: Context, subject: Subject) -> Outcome:
         """Prepare and carry out without a question: for callers who have asked already."""

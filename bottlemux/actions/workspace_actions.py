@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from bottlemux.actions.conditions import always, startable
-from bottlemux.actions.model import Action, GoTo, Outcome, Prepared, Told
+from bottlemux.actions.conditions import always, seated, startable
+from bottlemux.actions.model import Action, Become, Done, GoTo, Outcome, Prepared, Told
+from bottlemux.errors import UsageError
 
 if TYPE_CHECKING:
     from bottlemux.actions.model import Subject
@@ -83,13 +84,52 @@ def _cleanup(context: Context, _subject: Subject) -> Prepared:
     return Prepared(carry_out, text, "Remove all of it?")
 
 
+def _keys(context: Context, _subject: Subject) -> Prepared:
+    def carry_out() -> Outcome:
+        from bottlemux.actions.keytable import cheat_sheet
+
+        return Told("\n".join(cheat_sheet(context)))
+
+    return Prepared(carry_out)
+
+
+def _palette(context: Context, subject: Subject) -> Prepared:
+    seat = (
+        []
+        if subject.seat is None
+        else [f"--{name}={value}" for name, value in subject.seat._asdict().items()]
+    )
+    argv = context.own_argv("palette", "--here", *seat)
+    return Prepared(lambda: Become(tuple(argv)))
+
+
+def _menu(context: Context, subject: Subject) -> Prepared:
+    from bottlemux.actions.menu import menu_command
+
+    seat = subject.seat
+    if seat is None:
+        raise UsageError("there is no tmux client to show a menu on")
+    command = menu_command(context, seat)
+
+    def carry_out() -> Outcome:
+        context.workspace.server.batch([command])
+        return Done()
+
+    return Prepared(carry_out)
+
+
 WORKSPACE_ACTIONS = (
-    Action("start", "start", "Start the agent in a new bottle.", ("n",), "agent", startable, _start),
-    Action("attach", "attach", "Go to the workspace; open the windows of bottles that have none.", ("w",),
-           "workspace", always, _attach),
-    Action("status", "status", "Show how all bottles are doing.", ("t",), "workspace", always, _status),
+    Action("palette", "palette", "Show everything there is to do.", ("p",), "workspace", always, _palette, "go",
+           "terminal", in_lists=False),
+    Action("menu", "menu", "Show a menu for the bottle in front of you.", ("m",), "workspace", seated, _menu, "go",
+           "quiet", in_lists=False),
+    Action("start", "start", "Start the agent in a new bottle.", ("n",), "agent", startable, _start, "work"),
+    Action("attach", "attach", "Go to the workspace; open the windows of bottles that have none.", ("W",),
+           "workspace", always, _attach, "go"),
+    Action("status", "status", "Show how all bottles are doing.", ("s",), "workspace", always, _status, "look"),
+    Action("keys", "keys", "Show bottlemux's keys in tmux.", ("?",), "workspace", always, _keys, "look"),
     Action("doctor", "doctor", "Say what works on this machine and how to mend the rest.", ("D",), "workspace",
-           always, _doctor),
+           always, _doctor, "machine"),
     Action("cleanup", "cleanup", "List, then remove, what no live bottle owns.", ("C",), "workspace", always,
-           _cleanup),
+           _cleanup, "machine"),
 )  # fmt: skip

@@ -71,6 +71,18 @@ def details(paths: Paths, proposal: Proposal) -> Iterator[str]:
         yield from _change(paths, proposal)
 
 
+def manifest_change(paths: Paths, proposal: Proposal) -> Iterator[str]:
+    """Yield the lines that show what approving ``proposal`` for good would change in the bottle's manifest."""
+    from bottlemux.approvals.persisting import new_manifest
+
+    path, content = new_manifest(paths, proposal)
+    before, after = path.read_text("utf-8").splitlines(), content.decode().splitlines()
+    if before == after:
+        yield f"{path} says so already"
+    for line in difflib.unified_diff(before, after, str(path), f"{path} if approved", lineterm="", n=3):
+        yield printable(line)
+
+
 def _change(paths: Paths, proposal: Proposal) -> Iterator[str]:
     try:
         before, after, what = _before_and_after(paths, proposal)

@@ -1,14 +1,9 @@
-"""What the bindings of our key table call: moving on, and doing an action with the bottle in front of the person.
-
-They get ids that tmux makes, and speak through tmux only.
-"""
+"""What keys and menus in tmux call for an action that needs no page. It speaks through tmux only."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from bottlemux.cli import console
 from bottlemux.errors import BottlemuxError
 from bottlemux.text import printable
 
@@ -16,111 +11,83 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from bottlemux.actions.model import Outcome, Subject
+    from bottlemux.actions.model import Action, Outcome, Seat, Subject
     from bottlemux.lifecycle.context import Context
 
 
 def add_actions(add_parser: Callable[[str], argparse.ArgumentParser]) -> None:
-    """Add the actions to those of ``keys``; no help lists them."""
-    from bottlemux.actions.moving import DIRECTIONS
-
-    go = add_parser("go")
-    go.add_argument("direction", choices=DIRECTIONS)
-    go.set_defaults(run=_go)
-    popup = add_parser("popup")
-    popup.add_argument("action")
-    popup.set_defaults(run=_popup)
-    for parser in (go, popup):
-        parser.add_argument("--client", required=True)
-        parser.add_argument("--pane", required=True)
+    """Add ``act`` to the actions of ``keys``; no help lists it."""
     act = add_parser("act")
     act.add_argument("action")
-    act.add_argument("--slug")
-    act.add_argument("--client")
+    add_seat(act)
     act.set_defaults(run=_act)
 
 
-def _go(context: Context, options: argparse.Namespace) -> int:
-    from bottlemux.actions.moving import neighbour
+def add_seat(parser: argparse.ArgumentParser) -> None:
+    """Add the options by which a key says where it was pressed; no help lists them."""
+    import argparse
 
-    window = neighbour(context, options.direction, options.pane)
-    if window is None:
-        waiting = options.direction == "waiting"
-        return _tell(
-            context, options.client, "no bottle waits for you" if waiting else "there is no other bottle"
-        )
-    context.workspace.server.batch([["switch-client", "-c", options.client, "-t", window.window_id]])
-    return 0
+    for name in ("--client", "--pane", "--slug"):
+        parser.add_argument(name, default="", help=argparse.SUPPRESS)
 
 
-def _popup(context: Context, options: argparse.Namespace) -> int:
-    """Open the popup in which an action on the bottle in front of the person asks and speaks."""
-    from bottlemux.actions.moving import window_of_pane
-    from bottlemux.session.commands import as_process
+def seat_of(options: argparse.Namespace) -> Seat | None:
+    """Return where a key was pressed, ``None`` for a command that was typed."""
+    from bottlemux.actions.model import Seat
 
-    window = window_of_pane(context, options.pane)
-    if window is None:
-        return _tell(context, options.client, "this is no bottle's window")
-    own = context.own_argv("keys", "act", options.action, "--slug", window.slug, "--client", options.client)
-    command = ["display-popup", "-c", options.client, "-t", options.pane, "-E", "-w", "80%", "-h", "80%"]
-    # The client answers when the popup is closed, so it takes our place instead of being waited for.
-    return console.become(context.workspace.server.argv(*command, "--", *as_process(own)))
-
-
-def _tell(context: Context, client: str, text: str) -> int:
-    from bottlemux.session.building import literal
-
-    context.workspace.server.batch([["display-message", "-c", client, literal(text)]])
-    return 0
+    return Seat(options.client, options.pane, options.slug) if options.client and options.pane else None
 
 
 def _act(context: Context, options: argparse.Namespace) -> int:
-    """Do an action of the catalogue in a popup: show it, ask, do it, and keep what it says readable."""
     from bottlemux.actions.catalogue import find_action
+
+    seat = seat_of(options)
+    if seat is None:
+        from bottlemux.errors import UsageError
+
+        raise UsageError("keys call this, with the client and the pane they were pressed in")
+    try:
+        return _finish(context, seat, _run(context, find_action(options.action), seat))
+    except BottlemuxError as error:
+        return _tell(context, seat, f"{error.message}{f' - {error.hint}' if error.hint else ''}")
+
+
+def _run(context: Context, action: Action, seat: Seat) -> Outcome:
+    from bottlemux.actions.model import Told
+
+    subject = subject_before(context, action, seat)
+    if subject is None:
+        return Told("this is no bottle's window")
+    reason = action.applies(subject)
+    return Told(f"{action.label}: {reason}") if reason else action.run(context, subject)
+
+
+def subject_before(context: Context, action: Action, seat: Seat) -> Subject | None:
+    """Return what ``action`` is about for somebody who sits there; ``None`` where a bottle is wanted and none is."""
+    from bottlemux.actions.model import Subject
     from bottlemux.state.liveness import is_alive
 
-    action = find_action(options.action)
-    subject = _subject(
-        options.slug, alive=bool(options.slug) and is_alive(context.paths.bottle(options.slug))
-    )
-    if reason := action.applies(subject):
-        return _say(f"not possible: {reason}")
-    try:
-        prepared = action.prepare(context, subject)
-        _print(prepared.text)
-        if prepared.question and not console.confirm(prepared.question):
-            return 1
-        return _finish(context, prepared.carry_out(), options.client)
-    except BottlemuxError as error:
-        return _say(f"{error.message}\n{error.hint}")
+    if action.kind != "bottle":
+        return Subject(action.kind, seat=seat)
+    if not seat.slug or seat.slug not in context.store.identities():
+        return None
+    return Subject("bottle", seat.slug, alive=is_alive(context.paths.bottle(seat.slug)), seat=seat)
 
 
-def _subject(slug: str | None, *, alive: bool) -> Subject:
-    from bottlemux.actions.model import Subject
+def _finish(context: Context, seat: Seat, outcome: Outcome) -> int:
+    from bottlemux.actions.model import GoTo, Told
 
-    return Subject("bottle", slug, alive) if slug else Subject("workspace")
-
-
-def _finish(context: Context, outcome: Outcome, client: str | None) -> int:
-    from bottlemux.actions.model import Become, GoTo
-    from bottlemux.palette.popup import go_argv
-
-    if isinstance(outcome, Become):
-        console.become(outcome.argv)
-    if isinstance(outcome, GoTo):
-        console.become(go_argv(context, outcome.slug, client))
-    return _say(outcome.text)
+    if isinstance(outcome, GoTo) and outcome.slug is not None:
+        window = context.workspace.require(outcome.slug)
+        context.workspace.server.batch([["switch-client", "-c", seat.client, "-t", window.window_id]])
+    elif isinstance(outcome, Told):
+        return _tell(context, seat, outcome.text)
+    return 0
 
 
-def _print(text: str) -> None:
-    for line in text.splitlines():
-        sys.stdout.write(printable(line) + "\n")
+def _tell(context: Context, seat: Seat, text: str) -> int:
+    from bottlemux.session.building import literal
 
-
-def _say(text: str) -> int:
-    """Print ``text`` and keep the popup open until it was read."""
-    _print(text)
-    sys.stdout.write("\n[Enter closes this]")
-    sys.stdout.flush()
-    sys.stdin.readline()
+    line = printable(text.partition("\n")[0])
+    context.workspace.server.batch([["display-message", "-c", seat.client, literal(line)]])
     return 0

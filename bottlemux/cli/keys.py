@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from bottlemux.lifecycle.context import Context
     from bottlemux.session.keys import Installed
 
-_DEFAULT_KEY = "b"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to ``parser``."""
@@ -25,12 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="the cheat sheet, and what is installed")
     show.set_defaults(run=_show)
     install = actions.add_parser("install", help="bind one key of the running tmux server to all of ours")
-    install.add_argument("--key", metavar="K", default=_DEFAULT_KEY, help="the key (default: b)")
+    install.add_argument("--key", metavar="K", help="the key (default: as config.toml has it, else b)")
     install.add_argument(
-        "--table",
-        choices=("prefix", "root"),
-        default="prefix",
-        help="after the prefix key (default), or alone",
+        "--table", choices=("prefix", "root"), help="after the prefix key (default), or alone"
     )
     install.set_defaults(run=_install)
     uninstall = actions.add_parser("uninstall", help="put back what the key did before")
@@ -42,11 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(context: Context, _options: argparse.Namespace) -> int:
-    from bottlemux.actions.keytable import cheat_sheet, key_bindings
+    from bottlemux.actions.keytable import cheat_sheet
 
     installed = _read(context)
-    leader = _name(installed) if installed else f"prefix {_DEFAULT_KEY}"
-    for line in cheat_sheet(key_bindings(context), leader):
+    sys.stdout.write(f"{_name(installed) if installed else _configured(context)}, then:\n")
+    for line in cheat_sheet(context):
         sys.stdout.write(f"{line}\n")
     if installed is None:
         sys.stdout.write("not installed: bottlemux keys install\n")
@@ -54,19 +49,34 @@ def _show(context: Context, _options: argparse.Namespace) -> int:
 
 
 def _name(installed: Installed) -> str:
-    return f"prefix {installed.key}" if installed.table == "prefix" else installed.key
+    return _spoken(installed.table, installed.key)
+
+
+def _configured(context: Context) -> str:
+    from bottlemux.manifest.config import load_config
+
+    keys = load_config(context.paths).keys
+    return _spoken(keys.table, keys.leader)
+
+
+def _spoken(table: str, key: str) -> str:
+    return f"prefix {key}" if table == "prefix" else key
 
 
 def _install(context: Context, options: argparse.Namespace) -> int:
     from bottlemux.actions.keytable import key_bindings
+    from bottlemux.manifest.config import load_config
     from bottlemux.session.keys import install
 
+    chosen = load_config(context.paths).keys
     if (there := _read(context)) is not None:
         raise BottlemuxError(
             f"the keys are installed already, on {_name(there)}", hint="bottlemux keys uninstall"
         )
     server = context.workspace.server
-    installed = install(server, key_bindings(context), table=options.table, key=options.key)
+    installed = install(
+        server, key_bindings(context), table=options.table or chosen.table, key=options.key or chosen.leader
+    )
     _write(context, installed)
     if installed.before.line:
         sys.stdout.write(

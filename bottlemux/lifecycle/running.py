@@ -13,7 +13,8 @@ from backends.registry import get_bottle_backend
 from bottlemux.errors import BottlemuxError, NotFoundError
 from bottlemux.files import write_atomic
 from bottlemux.lifecycle.planning import Planned, plan_resume, with_identity
-from bottlemux.lifecycle.windows import window_for
+from bottlemux.lifecycle.windows import pane_argv, window_for
+from bottlemux.session.layout import PaneLayout
 from bottlemux.session.workspace import DEFAULT_SIZE
 from bottlemux.state.liveness import is_alive, read_status
 
@@ -122,6 +123,17 @@ def _mend(context: Context, record: Metadata, bottle: Bottle) -> str:
     if dead:
         return f"{', '.join(pane.role for pane in dead)} started again"
     return "running already"
+
+
+def restart_agent(context: Context, record: Metadata) -> None:
+    """End the agent's program in its window and start it again; bottle, sidecars and other panes go on."""
+    bottle = find_bottle(context, record)
+    pane = context.workspace.require(record.identity).pane("agent")
+    if pane is None:
+        raise NotFoundError(
+            f"{record.identity} has no pane for its agent", hint=f"bottlemux resume {record.identity}"
+        )
+    context.workspace.respawn(pane.pane_id, pane_argv(context, bottle, PaneLayout(role="agent")))
 
 
 def find_bottle(context: Context, record: Metadata) -> Bottle:

@@ -104,6 +104,9 @@ SkillName = Annotated[str, AfterValidator(_checked_skill)]
 Image = Annotated[str, AfterValidator(_checked_image)]
 Engine = Annotated[str, AfterValidator(_checked_engine)]
 Name = Annotated[str, AfterValidator(_checked_name)]
+KEY_NAME = r"[^-\x00-\x20\x7f][^\x00-\x20\x7f]{0,15}|-"
+"""A key as tmux writes it: ``b``, ``C-a``, ``F9``. Whether tmux knows it is asked of tmux."""
+KeyName = Annotated[str, Field(pattern=rf"^({KEY_NAME})\z")]
 Argument = Annotated[str, Field(pattern=r"^[^\x00]*\z")]
 # YAML has lists, the models have tuples: only the container is converted, never what is in it.
 Arguments = Annotated[tuple[Argument, ...], Field(strict=False)]
@@ -213,6 +216,17 @@ class WorkspaceSettings(_Model):
     marks: dict[BottleState, Annotated[str, Field(max_length=8)]] = {}
 
 
+class Keys(_Model):
+    """The key that opens bottlemux's own keys in tmux, after the prefix key or alone, and keys chosen for actions.
+
+    ``actions`` has a tmux key by an action's name; an empty one is for none.
+    """
+
+    leader: KeyName = "b"
+    table: Literal["prefix", "root"] = "prefix"
+    actions: dict[str, Annotated[str, Field(pattern=rf"^({KEY_NAME})?\z")]] = {}
+
+
 class Config(_Model):
     """``config.toml``: what applies where neither the command line nor a manifest says anything."""
 
@@ -221,3 +235,4 @@ class Config(_Model):
     layout: Name = "default"
     engines: Engines = Engines()
     workspace: WorkspaceSettings = WorkspaceSettings()
+    keys: Keys = Keys()

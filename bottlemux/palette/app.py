@@ -15,7 +15,7 @@ from bottlemux.palette.facts import Gatherer
 from bottlemux.palette.flow import Flow
 from bottlemux.palette.keys import key_bindings
 from bottlemux.palette.pages import BusyPage, ListPage
-from bottlemux.palette.previews import Preview, Previews, bottle_view, preflight
+from bottlemux.palette.previews import Preview, Previews, preview_of
 from bottlemux.palette.screen import STYLE, make_layout
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from prompt_toolkit.input import Input
     from prompt_toolkit.output import Output
 
+    from bottlemux.actions.model import Action, Seat, Subject
     from bottlemux.lifecycle.context import Context
     from bottlemux.palette.facts import Facts
-    from bottlemux.palette.starting import Choice
 
 # How long a lone Escape byte may be the beginning of an arrow key: short, but enough for most networks.
 _ESCAPE_S = 0.1
@@ -45,6 +45,7 @@ class Palette:
         *,
         terminal_input: Input | None = None,
         terminal_output: Output | None = None,
+        seat: Seat | None = None,
     ) -> None:
         self._context = context
         self.loop = asyncio.new_event_loop()
@@ -56,6 +57,7 @@ class Palette:
             leave=self._leave,
             go_argv=go_argv,
             refresh=self.gatherer.ask_statuses,
+            seat=seat,
         )
         self._background = background
         self._previews = Previews(background, self._redraw)
@@ -76,10 +78,15 @@ class Palette:
         self.app.key_processor.after_key_press.add_handler(lambda _processor: self._follow_query())
         self._painted = False
 
-    def run(self) -> Sequence[str] | None:
-        """Show the palette until it is left; return the command that shall take over, if any."""
+    def run(self, first: tuple[Action, Subject | None] | None = None) -> Sequence[str] | None:
+        """Show the palette until it is left; return the command that shall take over, if any.
+
+        With ``first`` it shows that action alone, and its subject is chosen if there is none.
+        """
         self.gatherer.read_names()
         self.flow.know(self.gatherer.facts)
+        if first is not None:
+            self.flow.open_at(*first)
         try:
             return self.loop.run_until_complete(self.app.run_async())
         finally:
@@ -126,23 +133,9 @@ class Palette:
     def _preview(self) -> Preview:
         if not self._painted:
             return Preview()
-        from bottlemux.palette.starting import Choice, StepPage
-
         page = self.flow.page
-        row = page.current if isinstance(page, ListPage) else None
-        if isinstance(page, StepPage):
-            return self._preflight(page.with_current())
-        if row is None or not isinstance(page, ListPage):
-            return Preview()
-        if row.target == "agent":
-            return self._preflight(Choice(row.name, page.prompt))
-        if row.target == "bottle":
-            key = f"bottle {row.name}"
-            return self._previews.get(key, lambda: bottle_view(self._context, row.name))
-        return Preview(row.detail)
-
-    def _preflight(self, choice: Choice) -> Preview:
-        return self._previews.get(repr(choice), lambda: preflight(self._context, choice))
+        wanted = preview_of(self._context, page) if isinstance(page, ListPage) else None
+        return self._previews.get(*wanted) if wanted is not None else Preview()
 
     def _columns(self) -> int:
         return self.app.output.get_size().columns

@@ -31,6 +31,15 @@ def _no_statuses() -> dict[str, BottleStatus]:
     return {}
 
 
+class ProposalFacts(NamedTuple):
+    """An open proposal: ``asks`` is safe for a terminal, ``since`` is RFC 3339."""
+
+    id: str
+    slug: str
+    asks: str
+    since: str
+
+
 @dataclass(frozen=True)
 class Facts:
     """``backends`` is empty until their names are known; ``None`` stands for one that has not answered yet."""
@@ -40,6 +49,8 @@ class Facts:
     layouts: tuple[str, ...] = ()
     backends: Mapping[str, BackendFacts | None] = field(default_factory=_no_backends)
     statuses: Mapping[str, BottleStatus] = field(default_factory=_no_statuses)
+    proposals: tuple[ProposalFacts, ...] = ()
+    directories: tuple[str, ...] = ()
     trouble: str = ""
 
     @property
@@ -73,7 +84,8 @@ def read_names(context: Context) -> Facts:
     except (BottlemuxError, OSError) as error:
         agents, layouts, trouble = (), (), str(error)
     alive = {slug: is_alive(context.paths.bottle(slug)) for slug in context.store.identities()}
-    return Facts(agents=agents, alive=alive, layouts=layouts, trouble=trouble)
+    here = (str(context.cwd),)
+    return Facts(agents=agents, alive=alive, layouts=layouts, directories=here, trouble=trouble)
 
 
 class Gatherer:
@@ -145,8 +157,29 @@ def _statuses(context: Context) -> Facts:
     from bottlemux.lifecycle.status import collect
 
     names = read_names(context)
+    names = replace(names, proposals=_proposals(context), directories=_directories(context))
     active = [slug for slug, alive in names.alive.items() if alive]
     try:
         return replace(names, statuses={row.slug: row for row in collect(context, active)})
     except (BottlemuxError, OSError):
         return names
+
+
+def _proposals(context: Context) -> tuple[ProposalFacts, ...]:
+    from bottlemux.approvals.finding import open_proposals
+    from bottlemux.approvals.showing import request_text
+
+    return tuple(
+        ProposalFacts(item.id, item.slug, request_text(item), item.created_at)
+        for item in open_proposals(context.paths)
+        if item.state == "pending"
+    )
+
+
+def _directories(context: Context) -> tuple[str, ...]:
+    """Return where bottles may be wanted: here, then where the known ones are, the newest first."""
+    from bottlemux.state.metadata import Metadata
+
+    records = [record for record in context.store.list() if isinstance(record, Metadata)]
+    records.sort(key=lambda record: record.started_at, reverse=True)
+    return tuple(dict.fromkeys([str(context.cwd), *(record.cwd for record in records)]))

@@ -1,20 +1,19 @@
-"""What leads where: choosing, the steps of a start, confirming, doing. It knows no screen and no keys."""
+"""The stack of pages, and how an action is prepared, confirmed and carried out. It knows no screen and no keys."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from bottlemux.actions.catalogue import find_action
-from bottlemux.actions.model import Become, GoTo, Outcome, Prepared, Subject, Told
+from bottlemux.actions.model import Become, Done, GoTo, Outcome, Prepared, Subject, Told
 from bottlemux.errors import BottlemuxError
-from bottlemux.palette import rows
+from bottlemux.palette import choosing, rows
 from bottlemux.palette.pages import BusyPage, ListPage, Page, TextPage
 from bottlemux.palette.recent import load_recent, note_recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bottlemux.actions.model import Action
+    from bottlemux.actions.model import Action, Seat
     from bottlemux.lifecycle.context import Context
     from bottlemux.palette.facts import Facts
     from bottlemux.palette.rows import Row
@@ -39,16 +38,18 @@ class Flow:
         leave: Callable[[Sequence[str] | None], None],
         go_argv: Callable[[str | None], Sequence[str]],
         refresh: Callable[[], None] = lambda: None,
+        seat: Seat | None = None,
     ) -> None:
         from bottlemux.palette.facts import Facts
 
         self.context = context
+        self.seat = seat
         self.facts: Facts = Facts()
+        self.recent = load_recent(context.paths)
         self._run, self._leave, self._go_argv, self._refresh = run, leave, go_argv, refresh
-        self._recent = load_recent(context.paths)
         self._rows: list[Row] = []
-        self._main = ListPage("", self._main_rows, self._choose_main, self._recent)
-        self.pages: list[Page] = [self._main]
+        self.main = ListPage("", self._main_rows, lambda row: choosing.choose(self, row), self.recent)
+        self.pages: list[Page] = [self.main]
 
     @property
     def page(self) -> Page:
@@ -58,10 +59,18 @@ class Flow:
     def know(self, facts: Facts) -> None:
         """Take new facts into all lists."""
         self.facts = facts
-        self._rows = rows.main_rows(facts)
+        self._rows = rows.main_rows(facts, self.seat)
         for page in self.pages:
             if isinstance(page, ListPage):
                 page.refresh()
+
+    def open_at(self, action: Action, subject: Subject | None) -> None:
+        """Show nothing but ``action``, with ``subject`` or one to choose: going back from it leaves."""
+        self.pages.clear()
+        if subject is not None:
+            self.do(action, subject)
+        else:
+            choosing.choose_action(self, action)
 
     def choose(self) -> None:
         """Do what Enter means."""
@@ -73,18 +82,10 @@ class Flow:
             self.back()
 
     def choose_other(self) -> None:
-        """Do what Tab means: everything that can be done with a bottle; an agent without further questions."""
-        from bottlemux.palette.starting import start_with_defaults
-
+        """Do what Tab means: everything that can be done with what is selected."""
         page = self.page
-        if not isinstance(page, ListPage) or (row := page.current) is None:
-            return
-        if row.target == "bottle" and page is self._main:
-            self.push(ListPage(row.name, lambda _query: rows.bottle_action_rows(self.facts, row.name),
-                               lambda chosen: self.do(find_action(chosen.name), self.bottle(row.name))))  # fmt: skip
-        elif row.target == "agent" and not row.disabled:
-            self.remember(row)
-            start_with_defaults(self, row.name, page.prompt)
+        if isinstance(page, ListPage) and (row := page.current) is not None:
+            choosing.choose_other(self, page, row)
 
     def answer(self, *, yes: bool) -> None:
         """Answer the question on the page."""
@@ -117,11 +118,11 @@ class Flow:
 
     def bottle(self, slug: str) -> Subject:
         """Return the bottle ``slug`` with what is known of it."""
-        return rows.subject_of(self.facts, slug)
+        return rows.subject_of(self.facts, slug, self.seat)
 
     def do(self, action: Action, subject: Subject) -> None:
         """Prepare ``action``, show what it will do where it asks, and carry it out."""
-        title = f"{action.title} {subject.name}".strip()
+        title = f"{action.title if subject.name else action.label} {subject.name}".strip()
         busy = BusyPage(title, can_leave=True)
         self.push(busy)
 
@@ -138,7 +139,7 @@ class Flow:
             else:
                 self._carry_out(title, result)
 
-        self._run(lambda: _or_error(lambda: action.prepare(self.context, subject)), prepared)
+        self._run(lambda: _or_error(lambda: _prepare(self.context, action, subject)), prepared)
 
     def remember(self, row: Row) -> None:
         """Offer ``row`` among the first the next time."""
@@ -147,24 +148,29 @@ class Flow:
     def _carry_out(self, title: str, prepared: Prepared) -> None:
         self.push(BusyPage(title))
 
-        def work() -> Outcome | Sequence[str] | BottlemuxError:
+        def work() -> Told | Sequence[str] | BottlemuxError | None:
             return _or_error(lambda: self._resolved(prepared.carry_out()))
 
-        def done(result: Outcome | Sequence[str] | BottlemuxError) -> None:
-            self.pages.pop()
-            if isinstance(result, BottlemuxError):
-                self._show_error(title, result)
-            elif isinstance(result, Told):
-                self._refresh()
-                del self.pages[1:]
-                self._main.search("")
-                self.push(TextPage(title, result.text))
-            elif not isinstance(result, GoTo | Become):
+        def done(result: Told | Sequence[str] | BottlemuxError | None) -> None:
+            if not isinstance(result, BottlemuxError | Told):
                 self._leave(result)
+                return
+            self.pages.pop()
+            if isinstance(result, Told):
+                self._tell(title, result.text)
+            else:
+                self._show_error(title, result)
 
         self._run(work, done)
 
-    def _resolved(self, outcome: Outcome) -> Told | Sequence[str]:
+    def _tell(self, title: str, text: str) -> None:
+        """Show what came of an action; back from it is the main list, if that is where the person came from."""
+        self._refresh()
+        self.pages[:] = self.pages[:1] if self.pages[:1] == [self.main] else []
+        self.main.search("")
+        self.push(TextPage(title, text))
+
+    def _resolved(self, outcome: Outcome) -> Told | Sequence[str] | None:
         match outcome:
             case GoTo(slug):
                 return self._go_argv(slug)
@@ -172,6 +178,8 @@ class Flow:
                 return argv
             case Told():
                 return outcome
+            case Done():
+                return None
 
     def _show_error(self, title: str, error: BottlemuxError) -> None:
         hint = f"\n\n{error.hint}" if error.hint else ""
@@ -180,23 +188,11 @@ class Flow:
     def _main_rows(self, query: str) -> list[Row]:
         return [row for row in self._rows if row.target == "agent"] if ":" in query else self._rows
 
-    def _choose_main(self, row: Row) -> None:
-        from bottlemux.palette.starting import choose_options
 
-        self.remember(row)
-        if row.target == "agent":
-            choose_options(self, row.name, self._main.prompt)
-        elif row.target == "bottle":
-            self.do(find_action("go" if self.facts.alive.get(row.name) else "resume"), self.bottle(row.name))
-        else:
-            self._choose_action(find_action(row.name))
-
-    def _choose_action(self, action: Action) -> None:
-        if action.kind == "workspace":
-            self.do(action, Subject("workspace"))
-            return
-        self.push(ListPage(action.title, lambda _query: rows.bottle_choice_rows(self.facts, action),
-                           lambda row: self.do(action, self.bottle(row.name)), self._recent))  # fmt: skip
+def _prepare(context: Context, action: Action, subject: Subject) -> Prepared:
+    if reason := action.applies(subject):
+        raise BottlemuxError(f"{action.label}: {reason}")
+    return action.prepare(context, subject)
 
 
 def _or_error[T](work: Callable[[], T]) -> T | BottlemuxError:

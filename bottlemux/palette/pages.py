@@ -18,6 +18,7 @@ class ListPage:
     """Rows to filter and choose from. ``rows`` is asked again whenever something new is known.
 
     The selection sticks to a row, wherever new facts move it: nobody chooses what was not under the mark.
+    ``about`` is what the whole page is about, for the preview; on a ``free`` page what is typed filters nothing.
     """
 
     title: str
@@ -28,6 +29,8 @@ class ListPage:
     shown: Sequence[Shown] = ()
     selected: int = 0
     touched: bool = False
+    about: Row | None = None
+    free: bool = False
 
     def refresh(self) -> None:
         """Make the list anew, keeping the selected row selected if it is still there."""
@@ -62,7 +65,7 @@ class ListPage:
         return self.query.partition(":")[2].strip()
 
     def _arrange(self) -> None:
-        wanted = self.query.partition(":")[0]
+        wanted = "" if self.free else self.query.partition(":")[0]
         self.shown = arrange(self.rows(self.query), wanted, self.recent)
         self.selected = min(self.selected, max(0, len(self.shown) - 1))
 

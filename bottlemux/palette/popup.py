@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 _MIN_COLUMNS = 100
 _MIN_ROWS = 30
-_PANE_FORMAT = "#{pane_tty}\t#{client_width}\t#{client_height}\t#{client_name}"
+_PANE_FORMAT = "#{pane_tty}\t#{client_width}\t#{client_height}\t#{@bottlemux_slug}\t#{client_name}"
 
 
-def popup_argv(context: Context) -> Sequence[str] | None:
+def popup_argv(context: Context, *words: str) -> Sequence[str] | None:
     """Return what opens the palette in a popup; ``None`` where it is to be shown right here.
 
     That is: outside tmux, inside another tmux than the workspace's, in a popup already (which is no pane), or
@@ -30,14 +30,15 @@ def popup_argv(context: Context) -> Sequence[str] | None:
         return None
     try:
         (line,) = workspace.server.batch([["display-message", "-p", "-t", pane, _PANE_FORMAT]])
-        tty, width, height, client = line.split("\t", 3)
+        tty, width, height, slug, client = line.split("\t", 4)
         here = os.ttyname(sys.stdin.fileno())
     except (BottlemuxError, OSError, ValueError):
         return None
     if tty != here or not client:
         return None
     # A popup has the environment and directory of the server, not of this shell.
-    own = context.own_argv("palette", "--here", "--cwd", str(context.cwd), "--client", client)
+    seat = [f"--client={client}", f"--pane={pane}", f"--slug={slug}"]
+    own = context.own_argv("palette", "--here", f"--cwd={context.cwd}", *seat, *words)
     size = "80%" if int(width) >= _MIN_COLUMNS and int(height) >= _MIN_ROWS else "100%"
     return workspace.popup_argv(own, width=size, height=size)
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from bottlemux.lifecycle.context import Context
     from bottlemux.palette.background import Background
+    from bottlemux.palette.pages import ListPage
+    from bottlemux.palette.rows import Row
     from bottlemux.palette.starting import Choice
 
 REST_S = 0.08
@@ -74,6 +76,34 @@ def _or_message(make: Callable[[], Preview]) -> Preview:
         return Preview(str(error))
 
 
+def preview_of(context: Context, page: ListPage) -> tuple[str, Callable[[], Preview]] | None:
+    """Return what is to be shown beside ``page``, by a key and how to make it; ``None`` for nothing.
+
+    What is typed elsewhere or shown already is no reason to make it again: the key names all that it depends on.
+    """
+    from bottlemux.palette.starting import Choice, StepPage
+
+    row = page.current
+    if isinstance(page, StepPage):
+        choice = page.with_current()
+        return repr(choice), lambda: preflight(context, choice)
+    row = page.about or row
+    if row is None:
+        return None
+    match row.target:
+        case "agent":
+            chosen = Choice(row.name, page.prompt)
+            return repr(chosen), lambda: preflight(context, chosen)
+        case "bottle":
+            return row.key, lambda: bottle_view(context, row.name)
+        case "proposal":
+            return row.key, lambda: proposal_view(context, row.name)
+        case "layout":
+            return row.key, lambda: layout_view(context, row.name)
+        case _:
+            return f"{row.key} {row.disabled}", lambda: action_view(row)
+
+
 def preflight(context: Context, choice: Choice) -> Preview:
     """Return what a start would do."""
     from bottlemux.lifecycle.planning import plan_start
@@ -93,3 +123,28 @@ def bottle_view(context: Context, slug: str) -> Preview:
     if pane is None:
         return Preview(status)
     return Preview(f"{status}\n\n", context.workspace.capture(pane.pane_id, _PANE_LINES))
+
+
+def proposal_view(context: Context, identifier: str) -> Preview:
+    """Return the whole request, and what approving it would change."""
+    from bottlemux.approvals.finding import find
+    from bottlemux.approvals.showing import details
+
+    return Preview("\n".join(details(context.paths, find(context.paths, identifier))))
+
+
+def layout_view(context: Context, name: str) -> Preview:
+    """Return a small drawing of a layout's windows."""
+    from bottlemux.palette.miniature import draw
+    from bottlemux.session.layout_files import find_layout, load_layout
+
+    found = find_layout(name, context.paths, context.cwd)
+    layout = load_layout(found.path)
+    return Preview("\n".join([f"{name} ({found.origin})", "", *draw(layout)]))
+
+
+def action_view(row: Row) -> Preview:
+    """Return what is known of an action."""
+    return Preview(
+        "\n\n".join(filter(None, [row.detail, f"Not now: {row.disabled}" if row.disabled else ""]))
+    )

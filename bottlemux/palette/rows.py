@@ -14,10 +14,10 @@ from bottlemux.palette.fuzzy import match
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bottlemux.actions.model import Action
+    from bottlemux.actions.model import Action, Seat, Typed
     from bottlemux.palette.facts import Facts
 
-type Target = Literal["agent", "bottle", "action", "option"]
+type Target = Literal["agent", "bottle", "proposal", "layout", "action", "option"]
 
 WORKSPACES = {
     "mount": "the directory itself",
@@ -28,7 +28,7 @@ _MARK_BY_STATE = {"working": "good", "waiting": "warn", "broken": "bad"}
 
 
 class Row(NamedTuple):
-    """One line of a list: an agent, bottle (by its slug), action or option, by ``name``.
+    """One line of a list: an agent, bottle (by its slug), proposal, layout, action or option, by ``name``.
 
     ``disabled`` says why it cannot be chosen; ``mark`` is how its detail is coloured: good, warn, bad, nothing.
     """
@@ -53,17 +53,32 @@ class Shown(NamedTuple):
     positions: tuple[int, ...] = ()
 
 
-def main_rows(facts: Facts) -> list[Row]:
-    """Return running bottles, agents, ended bottles and actions, in this order."""
+def main_rows(facts: Facts, seat: Seat | None = None) -> list[Row]:
+    """Return open proposals, running bottles, agents, ended bottles, layouts and actions, in this order."""
     active = [slug for slug, alive in facts.alive.items() if alive]
     ended = [slug for slug, alive in facts.alive.items() if not alive]
     return [
+        *proposal_rows(facts),
         *(_bottle_row(facts, slug) for slug in active),
         *agent_rows(facts),
         *(_bottle_row(facts, slug) for slug in ended),
-        *(_action_row(facts, action) for action in actions_of("workspace")),
-        *(_action_row(facts, action) for action in actions_of("bottle")),
+        *layout_choice_rows(facts),
+        *(_workspace_row(action, seat) for action in actions_of("workspace") if action.in_lists),
+        *(_bottles_row(facts, action, seat) for action in actions_of("bottle")),
     ]
+
+
+def proposal_rows(facts: Facts) -> list[Row]:
+    """Return a row for each thing that an agent asks for."""
+    return [
+        Row("proposal", item.id, f"decide {item.slug}", item.asks, mark="warn") for item in facts.proposals
+    ]
+
+
+def layout_choice_rows(facts: Facts) -> list[Row]:
+    """Return a row for each layout that a window can be given."""
+    title = find_action("apply-layout").title
+    return [Row("layout", name, f"{title} {name}", "layout") for name in facts.layouts]
 
 
 def agent_rows(facts: Facts) -> list[Row]:
@@ -73,9 +88,9 @@ def agent_rows(facts: Facts) -> list[Row]:
     return [Row("agent", name, f"{title} {name}", "a new bottle", disabled=blocked) for name in facts.agents]
 
 
-def subject_of(facts: Facts, slug: str) -> Subject:
+def subject_of(facts: Facts, slug: str, seat: Seat | None = None) -> Subject:
     """Return the bottle ``slug`` as a subject of actions."""
-    return Subject("bottle", slug, alive=facts.alive.get(slug))
+    return Subject("bottle", slug, alive=facts.alive.get(slug), seat=seat)
 
 
 def _bottle_row(facts: Facts, slug: str) -> Row:
@@ -87,30 +102,25 @@ def _bottle_row(facts: Facts, slug: str) -> Row:
     return Row("bottle", slug, f"{action.title} {slug}", detail, mark=_MARK_BY_STATE.get(state, ""))
 
 
-def _action_row(facts: Facts, action: Action) -> Row:
-    if action.kind == "workspace":
-        reason = action.applies(Subject("workspace")) or ""
-        return Row("action", action.name, action.title, action.help, disabled=reason)
+def _workspace_row(action: Action, seat: Seat | None) -> Row:
+    reason = action.applies(Subject("workspace", seat=seat)) or ""
+    return Row("action", action.name, action.title, action.help, disabled=reason)
+
+
+def _bottles_row(facts: Facts, action: Action, seat: Seat | None) -> Row:
     disabled = "there is no bottle"
     for slug in facts.alive:
-        disabled = action.applies(subject_of(facts, slug)) or ""
+        disabled = action.applies(subject_of(facts, slug, seat)) or ""
         if not disabled:
             break
     return Row("action", action.name, f"{action.title} ...", action.help, disabled=disabled)
 
 
-def bottle_action_rows(facts: Facts, slug: str) -> list[Row]:
-    """Return what can be done with one bottle."""
-    subject = subject_of(facts, slug)
+def action_rows(subject: Subject) -> list[Row]:
+    """Return what can be done with one bottle, proposal or layout."""
     return [
-        Row(
-            "action",
-            action.name,
-            f"{action.title} {slug}",
-            action.help,
-            disabled=action.applies(subject) or "",
-        )
-        for action in actions_of("bottle")
+        Row("action", action.name, action.label, action.help, disabled=action.applies(subject) or "")
+        for action in actions_of(subject.kind)
     ]
 
 
@@ -126,6 +136,24 @@ def bottle_choice_rows(facts: Facts, action: Action) -> list[Row]:
 def _state(facts: Facts, slug: str) -> str:
     status = facts.statuses.get(slug)
     return status.state if status else ("running" if facts.alive.get(slug) else "ended")
+
+
+def directory_rows(facts: Facts, query: str) -> list[Row]:
+    """Return the directories to choose from, and the one that is being typed."""
+    known = [Row("option", name, name) for name in facts.directories]
+    typed = query.strip()
+    if typed.startswith(("/", "~")) and typed not in facts.directories:
+        return [Row("option", typed, typed, "another directory"), *known]
+    return known
+
+
+def typed_rows(typed: Typed, query: str) -> list[Row]:
+    """Return the one row that stands for what is being typed."""
+    if query.strip():
+        return [Row("option", query.strip(), query.strip())]
+    if typed.optional:
+        return [Row("option", "", "(nothing)", f"or type the {typed.label}")]
+    return [Row("option", "", "...", disabled=f"type the {typed.label}")]
 
 
 def backend_rows(facts: Facts) -> list[Row]:

@@ -1,4 +1,4 @@
-"""The steps of a start: backend, workspace, layout. A step with one answer is skipped."""
+"""The steps of a start: backend, directory, workspace, layout. A step with one answer is skipped."""
 
 from __future__ import annotations
 
@@ -28,14 +28,18 @@ class Choice:
     backend: str = ""
     workspace: str = ""
     layout: str = ""
+    directory: str = ""
 
     def request(self) -> StartRequest:
         """Return it as the request of a start."""
+        from pathlib import Path
+
         from bottlemux.lifecycle.planning import StartRequest
 
         return StartRequest(
             agent=self.agent,
             backend=self.backend or None,
+            cwd=Path(self.directory).expanduser() if self.directory else None,
             workspace=self.workspace or None,
             layout=self.layout or None,
             prompt=self.prompt,
@@ -47,7 +51,7 @@ class Step:
     """One question. ``has_one_answer`` says ``None`` as long as that is not known."""
 
     name: str
-    rows: Callable[[Facts, Choice], list[Row]]
+    rows: Callable[[Facts, Choice, str], list[Row]]
     has_one_answer: Callable[[Facts, Choice], bool | None]
     put: Callable[[Choice, str], Choice]
 
@@ -60,19 +64,25 @@ def _workspaces(facts: Facts, choice: Choice) -> Sequence[str]:
 STEPS = (
     Step(
         "backend",
-        lambda facts, _choice: rows.backend_rows(facts),
+        lambda facts, _choice, _query: rows.backend_rows(facts),
         lambda facts, _choice: len(facts.available) <= 1 if facts.backends_known else None,
         lambda choice, answer: replace(choice, backend=answer),
     ),
     Step(
+        "directory",
+        lambda facts, _choice, query: rows.directory_rows(facts, query),
+        lambda facts, _choice: len(facts.directories) <= 1,
+        lambda choice, answer: replace(choice, directory=answer),
+    ),
+    Step(
         "workspace",
-        lambda facts, choice: rows.workspace_rows(_workspaces(facts, choice)),
+        lambda facts, choice, _query: rows.workspace_rows(_workspaces(facts, choice)),
         lambda facts, choice: len(_workspaces(facts, choice)) <= 1,
         lambda choice, answer: replace(choice, workspace=answer),
     ),
     Step(
         "layout",
-        lambda facts, _choice: rows.layout_rows(facts),
+        lambda facts, _choice, _query: rows.layout_rows(facts),
         lambda facts, _choice: len(facts.layouts) <= 1,
         lambda choice, answer: replace(choice, layout=answer),
     ),
@@ -104,7 +114,8 @@ def start_with_defaults(flow: Flow, agent: str, prompt: str = "") -> None:
 
 def confirm_start(flow: Flow, choice: Choice) -> None:
     """Show the preflight, ask, and start."""
-    subject = Subject("agent", choice.agent, request=choice.request(), blocked=flow.facts.blocked)
+    blocked = flow.facts.blocked
+    subject = Subject("agent", choice.agent, request=choice.request(), blocked=blocked, seat=flow.seat)
     flow.do(find_action("start"), subject)
 
 
@@ -132,7 +143,7 @@ def _page(flow: Flow, choice: Choice, index: int) -> StepPage:
     step = STEPS[index]
     return StepPage(
         f"start {choice.agent} / {step.name}",
-        lambda _query: step.rows(flow.facts, choice),
+        lambda query: step.rows(flow.facts, choice, query),
         lambda row: _ask(flow, step.put(choice, row.name), index + 1),
         choice=choice,
         step=index,

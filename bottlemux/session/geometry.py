@@ -83,6 +83,18 @@ def layout_string(tree: Cell, width: int, height: int) -> str:
     return f"{checksum(body):04x},{body}"
 
 
+def boxes(tree: Cell, width: int, height: int) -> list[tuple[int, int, int, int]]:
+    """Return width, height, x and y of each pane of ``tree`` in a window of this size, one character between two."""
+    return _boxes(tree, _Box(width, height))
+
+
+def _boxes(cell: Cell, box: _Box) -> list[tuple[int, int, int, int]]:
+    if not cell.children:
+        return [(box.width, box.height, box.x, box.y)]
+    parts = zip(cell.children, _divide(cell, box), strict=True)
+    return [pane for child, part in parts for pane in _boxes(child, part)]
+
+
 def checksum(body: str) -> int:
     """Return tmux's 16 bit checksum of a layout string without its checksum."""
     total = 0

@@ -155,6 +155,13 @@ class Workspace:
         """Make the window of ``slug`` the current one of its session."""
         self.server.batch([["select-window", "-t", self.require(slug).window_id]])
 
+    def zoom(self, slug: str) -> None:
+        """Show the agent's pane of ``slug`` alone in its window, or all panes again."""
+        pane = self.require(slug).pane("agent")
+        if pane is None:
+            raise NotFoundError(f"{slug} has no pane for its agent", hint=f"bottlemux resume {slug}")
+        self.server.batch([["resize-pane", "-Z", "-t", pane.pane_id]])
+
     def attach_argv(self, slug: str | None = None) -> Argv:
         """Return what to ``exec`` to bring the user to the workspace, or to the window of ``slug``.
 

@@ -34,11 +34,26 @@ def test_an_unknown_action_lists_the_known() -> None:
     [
         pytest.param(
             True,
-            {"go", "resume", "shell", "audit", "diff", "logs", "bottle-status", "copy", "stop"},
+            {
+                "go",
+                "resume",
+                "shell",
+                "audit",
+                "diff",
+                "fetch",
+                "logs",
+                "bottle-status",
+                "zoom",
+                "copy",
+                "restart",
+                "stop",
+            },
             id="running",
         ),
-        pytest.param(False, {"resume", "audit", "diff", "logs", "bottle-status", "rm"}, id="ended"),
-        pytest.param(None, {"resume", "audit", "diff", "logs", "bottle-status"}, id="not-looked-at-yet"),
+        pytest.param(False, {"resume", "audit", "diff", "fetch", "logs", "bottle-status", "rm"}, id="ended"),
+        pytest.param(
+            None, {"resume", "audit", "diff", "fetch", "logs", "bottle-status"}, id="not-looked-at-yet"
+        ),
     ],
 )
 def test_what_applies_to_a_bottle(alive: bool | None, possible: set[str]) -> None:

@@ -54,7 +54,8 @@ def _current(world: World) -> str:
 def _press(world: World, terminal: Terminal, key: bytes) -> None:
     """Press the prefix key, the leader and ``key``: tmux takes keys without a pause between them for pasted text."""
     until(
-        lambda: not any(b"\0act\0" in process.cmdline for process in world.own_processes()), "a closed popup"
+        lambda: not any(b"\0palette\0" in process.cmdline for process in world.own_processes()),
+        "a closed popup",
     )
     terminal.type(_PREFIX)
     until(lambda: _table(world) == "prefix", "the prefix table")
@@ -92,17 +93,18 @@ def test_keys_do_what_the_sheet_says_and_leave_no_trace(
     attached.shows("no bottle waits for you")
 
     _press(world, attached, b"?")
-    attached.shows("go to the next bottle")
+    attached.shows("Go to the next bottle.")
     attached.type(_CONTROL_C)
     _press(world, attached, b"i")
-    attached.shows("[Enter closes this]")
+    attached.shows(f"status of {slugs[0]}")
+    attached.shows("bubblewrap")
     attached.type(b"\r")
 
     world.tmux("select-window", "-t", world.pane_id(slugs[1]))
     _press(world, attached, b"x")
     attached.shows("Stop it?")
     assert slugs[1] in attached.read().decode(errors="replace")
-    attached.type(b"n\r")
+    attached.type(b"n")
 
     assert world.run("keys", "uninstall") == "prefix b is as it was\n"
     assert [world.tmux(*listing) for listing in _LISTINGS] == before

@@ -1,0 +1,71 @@
+"""Saved layouts: given to running windows, taken from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bottlemux.actions.conditions import always, before_a_bottle
+from bottlemux.actions.model import Action, GoTo, Outcome, Prepared, Told, Typed
+from bottlemux.errors import UsageError
+
+if TYPE_CHECKING:
+    from bottlemux.actions.model import Subject
+    from bottlemux.lifecycle.context import Context
+
+
+def _apply(context: Context, subject: Subject) -> Prepared:
+    slug = _in_front(subject)
+
+    def carry_out() -> Outcome:
+        from bottlemux.lifecycle.arranging import apply
+
+        slugs, unused = apply(context, subject.name, slug)
+        lines = [f"{done}: now in layout {subject.name}" for done in slugs]
+        lines += [f"no window is left for a part of it: start {window.agent or 'AGENT'}" for window in unused]
+        return Told("\n".join(lines)) if unused or len(slugs) != 1 else GoTo(slugs[0])
+
+    return Prepared(carry_out)
+
+
+def _save(context: Context, subject: Subject) -> Prepared:
+    from bottlemux.session.layout_files import check_name
+
+    name, slug = check_name(subject.typed), _in_front(subject)
+    exists = (context.paths.layouts / f"{name}.yaml").exists()
+
+    def carry_out() -> Outcome:
+        from bottlemux.lifecycle import arranging
+
+        layout = arranging.capture(context, [arranging.current_window(context, slug)])
+        return Told(f"{arranging.save(context, name, layout, replace_old=exists)}: saved")
+
+    text = f"there is a layout {name!r} of yours already" if exists else ""
+    return Prepared(carry_out, text, "Replace it?" if exists else "")
+
+
+def _remove(context: Context, subject: Subject) -> Prepared:
+    from bottlemux.session.layout_files import find_layout
+
+    found = find_layout(subject.name, context.paths, context.cwd)
+    if found.origin != "user":
+        raise UsageError(f"layout {subject.name!r} is not one of yours ({found.origin}: {found.path})")
+
+    def carry_out() -> Outcome:
+        from bottlemux.lifecycle.arranging import remove
+
+        return Told(f"{remove(context, subject.name)}: removed")
+
+    return Prepared(carry_out, f"deletes {found.path}", "Delete it?")
+
+
+def _in_front(subject: Subject) -> str | None:
+    return subject.seat.slug or None if subject.seat is not None else None
+
+
+LAYOUT_ACTIONS = (
+    Action("apply-layout", "arrange as", "Rearrange the window in front of you; its programs go on.", ("L",),
+           "layout", always, _apply, "arrange"),
+    Action("rm-layout", "delete layout", "Delete a layout of yours.", (), "layout", always, _remove, "arrange"),
+    Action("save-layout", "save layout", "Keep the window in front of you as a layout of yours.", (), "workspace",
+           before_a_bottle, _save, "arrange", typed=Typed("name of the layout")),
+)  # fmt: skip

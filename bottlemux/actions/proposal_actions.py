@@ -1,0 +1,70 @@
+"""Deciding about what agents ask for. What is decided is what was shown, by its hash, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bottlemux.actions.conditions import always
+from bottlemux.actions.model import Action, Outcome, Prepared, Told, Typed
+
+if TYPE_CHECKING:
+    from bottlemux.actions.model import Subject
+    from bottlemux.lifecycle.context import Context
+
+
+def _approve(context: Context, subject: Subject) -> Prepared:
+    return _approving(context, subject, persist=False)
+
+
+def _approve_for_good(context: Context, subject: Subject) -> Prepared:
+    return _approving(context, subject, persist=True)
+
+
+def _approving(context: Context, subject: Subject, *, persist: bool) -> Prepared:
+    from bottlemux.approvals.effects import check
+    from bottlemux.approvals.finding import find
+    from bottlemux.approvals.showing import details, manifest_change
+
+    proposal = find(context.paths, subject.name)
+    check(context.paths, proposal, persist=persist)
+    lines = list(details(context.paths, proposal))
+    if persist:
+        lines += ["", *manifest_change(context.paths, proposal)]
+
+    def carry_out() -> Outcome:
+        from bottlemux.approvals.deciding import approve
+
+        done = approve(context.paths, proposal.id, seen=proposal.content_hash, persist=persist)
+        note = f" ({done.note})" if done.note else ""
+        return Told(f"{done.slug} may now do what it asked for{note}")
+
+    return Prepared(carry_out, "\n".join(lines), "Approve it for good?" if persist else "Approve it?")
+
+
+def _reject(context: Context, subject: Subject) -> Prepared:
+    from bottlemux.approvals.finding import find
+    from bottlemux.approvals.showing import details
+
+    proposal = find(context.paths, subject.name)
+    lines = list(details(context.paths, proposal))
+    if subject.typed:
+        lines += ["", f"the agent is told: {subject.typed}"]
+
+    def carry_out() -> Outcome:
+        from bottlemux.approvals.deciding import reject
+
+        done = reject(context.paths, proposal.id, seen=proposal.content_hash, reason=subject.typed)
+        return Told(f"{done.slug}: rejected")
+
+    return Prepared(carry_out, "\n".join(lines), "Reject it?")
+
+
+PROPOSAL_ACTIONS = (
+    Action("approve", "approve", "Allow it until the bottle is deleted; the agent goes on at once.", ("a",),
+           "proposal", always, _approve, "decide"),
+    Action("reject", "reject", "Refuse it; a reason that you type is told to the agent.", (), "proposal", always,
+           _reject, "decide", typed=Typed("reason for the agent", optional=True)),
+    Action("persist", "approve for good", "Allow it, and write it into the bottle's manifest.", (), "proposal",
+           always, _approve_for_good, "decide"),
+)  # fmt: skip
+"""The first one has the key that shows all that agents ask for."""

@@ -1,0 +1,99 @@
+"""What the rows of the lists lead to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bottlemux.actions.catalogue import find_action
+from bottlemux.actions.model import Subject
+from bottlemux.palette import rows
+from bottlemux.palette.pages import ListPage
+from bottlemux.palette.rows import Row
+
+if TYPE_CHECKING:
+    from bottlemux.actions.model import Action
+    from bottlemux.palette.flow import Flow
+
+
+def choose(flow: Flow, row: Row) -> None:
+    """Do what Enter means for a row of the main list."""
+    from bottlemux.palette.starting import choose_options
+
+    flow.remember(row)
+    match row.target:
+        case "agent":
+            choose_options(flow, row.name, flow.main.prompt)
+        case "bottle":
+            begin(
+                flow, find_action("go" if flow.facts.alive.get(row.name) else "resume"), flow.bottle(row.name)
+            )
+        case "proposal":
+            show_actions(flow, row)
+        case "layout":
+            begin(flow, find_action("apply-layout"), Subject("layout", row.name, seat=flow.seat))
+        case _:
+            choose_action(flow, find_action(row.name))
+
+
+def choose_other(flow: Flow, page: ListPage, row: Row) -> None:
+    """Do what Tab means: all actions of what is selected; an agent without further questions."""
+    from bottlemux.palette.starting import start_with_defaults
+
+    if row.target in {"bottle", "proposal", "layout"} and page.about is None:
+        show_actions(flow, row)
+    elif row.target == "agent" and not row.disabled:
+        flow.remember(row)
+        start_with_defaults(flow, row.name, page.prompt)
+
+
+def show_actions(flow: Flow, row: Row) -> None:
+    """Show everything that can be done with the bottle, proposal or layout of ``row``."""
+    flow.push(ListPage(
+        row.name,
+        lambda _query: rows.action_rows(_subject(flow, row)),
+        lambda chosen: begin(flow, find_action(chosen.name), _subject(flow, row)),
+        about=row,
+    ))  # fmt: skip
+
+
+def choose_action(flow: Flow, action: Action) -> None:
+    """Do an action of the whole workspace, or show what another one can be done with."""
+    from bottlemux.palette.starting import choose_options
+
+    match action.kind:
+        case "workspace":
+            begin(flow, action, Subject("workspace", seat=flow.seat))
+        case "agent":
+            page = ListPage(action.label, lambda _query: rows.agent_rows(flow.facts), lambda row: choose_options(
+                flow, row.name, page.prompt), flow.recent)  # fmt: skip
+            flow.push(page)
+        case "proposal":
+            flow.push(ListPage("what agents ask for", lambda _query: rows.proposal_rows(flow.facts),
+                               lambda row: show_actions(flow, row)))  # fmt: skip
+        case "layout":
+            flow.push(ListPage(action.label, lambda _query: rows.layout_choice_rows(flow.facts),
+                               lambda row: begin(flow, action, _subject(flow, row)), flow.recent))  # fmt: skip
+        case "bottle":
+            flow.push(ListPage(action.label, lambda _query: rows.bottle_choice_rows(flow.facts, action),
+                               lambda row: begin(flow, action, flow.bottle(row.name)), flow.recent))  # fmt: skip
+
+
+def begin(flow: Flow, action: Action, subject: Subject) -> None:
+    """Do ``action``, once what it wants typed has been typed."""
+    typed = action.typed
+    if typed is None:
+        flow.do(action, subject)
+        return
+    flow.push(ListPage(
+        f"{action.label} / {typed.label}",
+        lambda query: rows.typed_rows(typed, query),
+        lambda row: flow.do(action, subject._replace(typed=row.name)),
+        about=Row("proposal", subject.name, "") if subject.kind == "proposal" else None,
+        free=True,
+    ))  # fmt: skip
+
+
+def _subject(flow: Flow, row: Row) -> Subject:
+    if row.target == "bottle":
+        return flow.bottle(row.name)
+    return Subject("proposal" if row.target == "proposal" else "layout", row.name, seat=flow.seat)
