@@ -66,10 +66,8 @@ def tree_of(window: WindowLayout) -> Cell:
 def _tiled(count: int) -> Cell:
     across = next(number for number in range(1, count + 1) if number * number >= count)
     rows = [min(across, count - start) for start in range(0, count, across)]
-    made = tuple(
-        Cell(children=tuple(Cell() for _ in range(inside))) if inside > 1 else Cell() for inside in rows
-    )
-    return Cell(direction="rows", children=made) if len(made) > 1 else made[0]
+    made = [Cell(children=tuple(Cell() for _ in range(inside))) if inside > 1 else Cell() for inside in rows]
+    return Cell(direction="rows", children=tuple(made)) if len(made) > 1 else made[0]
 
 
 def _label(pane: PaneLayout) -> str:
