@@ -27,8 +27,10 @@ class BottleSpec:
 
     ``directory`` is the operator's absolute project directory. ``secrets`` are where the credentials come from, by
     the name the bottle sees; those missing on this machine are absent and their routes refuse. ``resumed`` says that
-    the bottle's home and workspace exist already. ``pipelock_binary`` is what scans: ``builtin``, or the operator's
-    pipelock by its absolute path.
+    the bottle's home and workspace exist already, except that a ``lost_home`` is made anew. ``session_id`` is the
+    UUID that a fresh conversation gets; ``conversation`` is what a new home gets back of the former one: files on
+    this machine by their names below it. ``pipelock_binary`` is what scans: ``builtin``, or the operator's pipelock by
+    its absolute path.
     """
 
     identity: str
@@ -39,8 +41,16 @@ class BottleSpec:
     prompt: str = ""
     arguments: tuple[str, ...] = ()
     resumed: bool = False
+    lost_home: bool = False
+    session_id: str = ""
+    conversation: Mapping[str, Path] = field(default_factory=dict["str", "Path"])
     secrets: Mapping[str, SecretSource] = field(default_factory=dict["str", "SecretSource"], repr=False)
     pipelock_binary: str = "builtin"
+
+    @property
+    def makes_home(self) -> bool:
+        """Whether the home directory is a new one, which gets its first files."""
+        return self.lost_home or not self.resumed
 
     @property
     def files(self) -> BottlePaths:

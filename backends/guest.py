@@ -47,7 +47,11 @@ def prompt_files(spec: BottleSpec) -> dict[str, str]:
     prompt = prompt_for(spec.prompt)
     files = {
         "start": start_script(
-            agent.program, (*agent.args, *spec.arguments), prompt=prompt, instructions=standing
+            agent.program,
+            (*agent.args, *spec.arguments),
+            prompt=prompt,
+            instructions=standing,
+            session_id=spec.session_id,
         ),
         "prompt": prompt,
         "instructions": standing,
@@ -57,9 +61,10 @@ def prompt_files(spec: BottleSpec) -> dict[str, str]:
     return files
 
 
-def home_files(spec: BottleSpec) -> dict[str, str]:
-    """Return the files of a new home directory."""
-    return dict(preset_of(spec.resolved.agent.program).home)
+def home_files(spec: BottleSpec) -> dict[str, str | bytes]:
+    """Return the files of a new home directory, the conversation that a former one held among them."""
+    kept = {name: path.read_bytes() for name, path in spec.conversation.items()}
+    return {**preset_of(spec.resolved.agent.program).home, **kept}
 
 
 def supervise_files(spec: BottleSpec) -> dict[str, str]:

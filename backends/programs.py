@@ -26,17 +26,22 @@ PROMPT_ARGUMENT_LIMIT = 120_000
 """Bytes. Linux takes 131,071 in one argument; a longer prompt is handed over as a file to read."""
 
 
-def start_script(argv: Sequence[str], arguments: Sequence[str], *, prompt: str, instructions: str) -> str:
+def start_script(
+    argv: Sequence[str], arguments: Sequence[str], *, prompt: str, instructions: str, session_id: str = ""
+) -> str:
     """Return the shell script that an agent pane runs inside the bottle.
 
-    It continues the last conversation where there is one and falls back to a fresh start when that fails at once.
-    Prompt and instructions are read from files, so that they may hold any character.
+    Its argument is the id of the conversation to continue. Where that cannot be continued it takes the last one,
+    and else it starts afresh, as ``session_id``; it says which. Prompt and instructions are read from files, so that
+    they may hold any character.
     """
     preset = preset_of(argv)
     command = _command(preset, argv, arguments, instructions=instructions)
-    lines = ["#!/bin/sh", "cd /workspace || exit 126"]
-    if preset.resume:
+    lines = ["#!/bin/sh", "cd /workspace || exit 126", "session=${1:-}", "set --"]
+    if preset.resume and not _names(preset.session_options, (*argv, *arguments)):
         lines += _continuing(preset, command)
+        lines += _pinning(preset, session_id)
+    command += ' "$@"'
     if prompt:
         # The dot keeps line ends, which a command substitution drops, and goes again.
         lines += [f"prompt=$(cat {PROMPT_FILE}; printf .)", "prompt=${prompt%.}"]
@@ -44,8 +49,12 @@ def start_script(argv: Sequence[str], arguments: Sequence[str], *, prompt: str, 
     return "\n".join([*lines, f"exec {command}"]) + "\n"
 
 
+def _names(options: Sequence[str], words: Sequence[str]) -> bool:
+    return any(word.partition("=")[0] in options for word in words)
+
+
 def _command(preset: Preset, argv: Sequence[str], arguments: Sequence[str], *, instructions: str) -> str:
-    chosen = any(word.partition("=")[0] in preset.permission_options for word in (*argv, *arguments))
+    chosen = _names(preset.permission_options, (*argv, *arguments))
     command = shlex.join([*argv, *(() if chosen else preset.unattended), *arguments])
     if instructions and preset.instructions:
         command += f' {shlex.join(preset.instructions)} "$(cat {INSTRUCTIONS_FILE})"'
@@ -54,16 +63,40 @@ def _command(preset: Preset, argv: Sequence[str], arguments: Sequence[str], *, i
 
 def _continuing(preset: Preset, command: str) -> list[str]:
     """Return the lines that continue a conversation. A program that was killed did not fail to continue it."""
-    return [
-        f'if grep -qsF -e {shlex.quote(preset.conversation_mark)} "$HOME"/{preset.conversation}; then',
+    lines = [
+        f'talked() {{ grep -qsF -e {shlex.quote(preset.conversation_mark)} "$@"; }}',
+        "continue_with() {",
         "  started=$(date +%s)",
-        f"  {command} {shlex.join(preset.resume)}",
+        f'  {command} "$@"',
         "  code=$?",
         f'  [ "$code" -ne 0 ] && [ "$code" -lt {_FIRST_SIGNAL_CODE} ] || exit "$code"',
         f'  [ $(($(date +%s) - started)) -lt {QUICK_FAILURE_S} ] || exit "$code"',
-        '  echo "bottlemux: the conversation could not be continued; starting a fresh one"',
-        "fi",
+        "  session=${session:-latest}",
+        "}",
     ]
+    if preset.resume_one:
+        place = preset.conversation.replace("*", "$session")
+        lines += [
+            f'if [ -n "$session" ] && talked "$HOME/{place}"; then',
+            f'  continue_with {shlex.join(preset.resume_one)} "$session"',
+            "fi",
+        ]
+    return [
+        *lines,
+        f'if talked "$HOME"/{preset.conversation}; then',
+        '  [ -z "$session" ] || echo "bottlemux: conversation $session cannot be continued; trying the last one"',
+        f"  continue_with {shlex.join(preset.resume)}",
+        "fi",
+        '[ -z "$session" ] || echo "bottlemux: the conversation could not be continued; starting a fresh one"',
+    ]
+
+
+def _pinning(preset: Preset, session_id: str) -> list[str]:
+    """Return the lines that give a fresh conversation the id ``session_id``, unless there was one of that id."""
+    if not preset.pin or not session_id:
+        return []
+    place = preset.conversation.replace("*", session_id)
+    return [f'[ -e "$HOME/{place}" ] || set -- {shlex.join([*preset.pin, session_id])}']
 
 
 def prompt_for(argument: str) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from bottlemux.errors import BottlemuxError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def require_private(path: Path) -> Path:
@@ -61,3 +65,30 @@ def write_json(path: Path, value: object, *, mode: int = 0o600, durable: bool = 
     """Write ``value`` as indented JSON, atomically; see :func:`write_atomic`."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     write_atomic(path, text, mode=mode, durable=durable)
+
+
+def open_hostile_dir(root: Path, below: PurePosixPath) -> int:
+    """Return a descriptor of the directory ``below`` a ``root`` in which somebody may swap anything meanwhile.
+
+    No link is followed below ``root``; what is none, or a link, is an ``OSError``. The caller closes it.
+    """
+    descriptor = os.open(root, _DIRECTORY)
+    for name in below.parts:
+        try:
+            inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor
+
+
+def open_hostile_file(directory: int, name: str) -> int:
+    """Return a descriptor to read the regular file ``name`` in ``directory``; anything else there is an ``OSError``.
+
+    It never waits, as opening a pipe would, and how much there is to read is not known. The caller closes it.
+    """
+    descriptor = os.open(name, _FILE, dir_fd=directory)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{name!r} is no regular file")
+    return descriptor

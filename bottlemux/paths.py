@@ -58,6 +58,11 @@ class BottlePaths:
         return self.state / "home"
 
     @property
+    def transcripts(self) -> Path:
+        """A copy of the agent's conversation, for when its home is lost; written when bottles end. Hostile too."""
+        return self.state / "transcripts"
+
+    @property
     def workspace(self) -> Path:
         """The agent's working copy in ``clone`` and ``copy`` mode. Hostile like ``home``."""
         return self.state / "workspace"
@@ -81,6 +86,16 @@ class BottlePaths:
     def lock(self) -> Path:
         """Held by the supervisor with ``flock`` as long as the bottle lives."""
         return self.state / "lock"
+
+    @property
+    def stopped(self) -> Path:
+        """When the operator stopped the bottle; written by ``stop``, removed by what brings the bottle back."""
+        return self.state / "stopped"
+
+    @property
+    def window(self) -> Path:
+        """How the bottle's window was arranged last, as a layout file; written whenever that is looked at."""
+        return self.state / "window.yaml"
 
     @property
     def status(self) -> Path:
@@ -140,6 +155,11 @@ class Paths:
     def bottles(self) -> Path:
         """One directory a bottle, named by its identity."""
         return self.state / directories.BOTTLES
+
+    @property
+    def workspace(self) -> Path:
+        """The order of the windows, and the current one; written with each bottle's ``window``."""
+        return self.state / "workspace.json"
 
     @property
     def recent(self) -> Path:

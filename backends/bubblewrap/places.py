@@ -96,9 +96,9 @@ def provision_prompt(plan: BubblewrapPlan) -> None:
     _write_home(plan, guest.home_files(plan.spec))
 
 
-def _write_home(plan: BubblewrapPlan, files: Mapping[str, str]) -> None:
+def _write_home(plan: BubblewrapPlan, files: Mapping[str, str | bytes]) -> None:
     """Write ``files`` into a new home directory; one that an agent had is its own."""
-    if plan.spec.resumed:
+    if not plan.spec.makes_home:
         return
     for name, text in files.items():
         make_private_dir((plan.spec.files.home / name).parent)
@@ -150,6 +150,6 @@ def provision_skills(plan: BubblewrapPlan) -> None:
         shutil.copytree(directory, files.guest / "skills" / name, symlinks=False)
     make_private_dir(files.guest / "skills")
     link = guest.skills_link(plan.spec)
-    if link is not None and not plan.spec.resumed:
+    if link is not None and plan.spec.makes_home:
         make_private_dir((files.home / link[0]).parent)
         (files.home / link[0]).symlink_to(link[1])

@@ -63,9 +63,9 @@ def write_guest(plan: DockerPlan, files: Mapping[str, str]) -> None:
         write_atomic(plan.spec.files.guest / name, text, mode=0o644, durable=False)
 
 
-def write_home(plan: DockerPlan, files: Mapping[str, str]) -> None:
+def write_home(plan: DockerPlan, files: Mapping[str, str | bytes]) -> None:
     """Write ``files`` into a new home directory; one that an agent had is its own."""
-    if plan.spec.resumed:
+    if not plan.spec.makes_home:
         return
     for name, text in files.items():
         make_private_dir((plan.spec.files.home / name).parent)
@@ -116,6 +116,6 @@ def provision_skills(plan: DockerPlan) -> None:
     for name, directory in guest.skill_directories(plan.spec).items():
         shutil.copytree(directory, files.guest / "skills" / name, symlinks=False)
     link = guest.skills_link(plan.spec)
-    if link is not None and not plan.spec.resumed:
+    if link is not None and plan.spec.makes_home:
         make_private_dir((files.home / link[0]).parent)
         (files.home / link[0]).symlink_to(link[1])

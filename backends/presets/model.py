@@ -32,7 +32,13 @@ class Preset:
     ``environ`` is added to the bottle's environment, ``home`` are files put into a new home directory, ``unattended``
     are arguments that let it work without asking (left out when the operator gave one of ``permission_options``),
     ``resume`` those that continue its last conversation. There is one when a file that ``conversation`` (a shell
-    pattern below the home directory) matches has ``conversation_mark`` in it. ``mcp`` is the one of ``home`` whose key
+    pattern below the home directory) matches has ``conversation_mark`` in it.
+
+    Where the program names its conversations by UUIDs, which stand for the ``*`` of the pattern, ``pin`` begins one
+    of a given name and ``resume_one`` continues it; ``interactive_mark`` is in the files of those that somebody
+    typed, and ``session_options`` are the options by which the operator chooses one instead.
+
+    ``mcp`` is the one of ``home`` whose key
     ``mcpServers`` names MCP servers. ``before_prompt`` keeps a prompt that
     begins with a dash from being taken for an option. ``apis`` is what ``init`` puts into a new bottle.
     """
@@ -46,6 +52,10 @@ class Preset:
     resume: tuple[str, ...] = ()
     conversation: str = ""
     conversation_mark: str = ""
+    interactive_mark: str = ""
+    pin: tuple[str, ...] = ()
+    resume_one: tuple[str, ...] = ()
+    session_options: tuple[str, ...] = ()
     before_prompt: tuple[str, ...] = ()
     instructions: tuple[str, ...] = ()
     skills: str = ""

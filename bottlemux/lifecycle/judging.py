@@ -28,6 +28,7 @@ class Asked(NamedTuple):
 class Observed:
     """What can be seen of one bottle at the moment ``now``. Times are seconds since the epoch, but for texts.
 
+    ``stopped_at`` is when the operator stopped it, empty for a bottle that was lost.
     ``launched_at`` is the supervisor's start, empty before it reported; ``restarting`` are sidecars that do not run.
     ``pane_ended`` says how the agent's program ended, ``None`` while it runs. ``activity`` is what this run of the
     program reported, ``runs_tool`` that it has a child which is younger than that, ``dismissed`` that its screen says
@@ -37,6 +38,7 @@ class Observed:
     now: float
     alive: bool
     recorded_at: str
+    stopped_at: str = ""
     launched_at: str = ""
     restarting: tuple[str, ...] = ()
     has_pane: bool = False
@@ -65,10 +67,12 @@ def judge(seen: Observed) -> Verdict:
 
 def _of_bottle(seen: Observed) -> Verdict | None:
     if not seen.alive:
+        if seen.stopped_at:
+            return Verdict("exited", "stopped", "record", seen.stopped_at)
         if seen.launched_at:
             reason = "its supervisor was killed: bottlemux resume brings it back"
             return Verdict("broken", reason, "supervisor", seen.recorded_at)
-        return Verdict("exited", "stopped", "supervisor", seen.recorded_at)
+        return Verdict("exited", "lost: bottlemux resume brings it back", "record", seen.recorded_at)
     if not seen.launched_at:
         return Verdict("starting", "being launched", "supervisor", seen.recorded_at)
     if seen.restarting:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from backends.contract import BottleSpec
 from backends.registry import get_bottle_backend
 from bottlemux.errors import UsageError, unknown_name
 from bottlemux.identity import new_slug
+from bottlemux.lifecycle import conversations
 from bottlemux.lifecycle.credentials import find_sources
 from bottlemux.lifecycle.engines import pipelock_binary
 from bottlemux.manifest.config import load_config
@@ -68,6 +71,7 @@ def plan_start(context: Context, request: StartRequest) -> Planned:
         workspace=request.workspace or resolved.agent.workspace,
         prompt=request.prompt,
         arguments=request.arguments,
+        session_id=str(uuid.uuid4()),
         secrets=find_sources(resolved.bottle, context.environ),
         pipelock_binary=pipelock_binary(context),
     )
@@ -91,6 +95,7 @@ def plan_resume(context: Context, record: Metadata, backend_name: str | None = N
     resolved = resolve(context.paths, record.agent, directory)
     _check_unchanged(record, resolved)
     backend = get_bottle_backend(backend_name or record.backend, paths=context.paths)
+    files = context.paths.bottle(record.identity)
     spec = BottleSpec(
         identity=record.identity,
         resolved=resolved,
@@ -100,6 +105,9 @@ def plan_resume(context: Context, record: Metadata, backend_name: str | None = N
         prompt=_recorded_prompt(context, record.identity),
         arguments=record.args,
         resumed=_was_launched(context, record.identity),
+        lost_home=_is_empty(files.home),
+        session_id=record.session_id if conversations.is_session_id(record.session_id) else "",
+        conversation=conversations.kept(files),
         secrets=find_sources(resolved.bottle, context.environ),
         pipelock_binary=pipelock_binary(context),
     )
@@ -169,3 +177,11 @@ def _recorded_prompt(context: Context, identity: str) -> str:
         if (guest / name).is_file():
             return (guest / name).read_text("utf-8")
     return ""
+
+
+def _is_empty(directory: Path) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            return next(entries, None) is None
+    except FileNotFoundError:
+        return True

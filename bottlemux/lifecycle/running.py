@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from backends.registry import get_bottle_backend
 from bottlemux.errors import BottlemuxError, NotFoundError
 from bottlemux.files import write_atomic
+from bottlemux.lifecycle import conversations
 from bottlemux.lifecycle.planning import Planned, plan_resume, with_identity
 from bottlemux.lifecycle.windows import pane_argv, window_for
 from bottlemux.session.layout import PaneLayout
 from bottlemux.session.workspace import DEFAULT_SIZE
+from bottlemux.state.ending import mark_stopped, unmark_stopped
 from bottlemux.state.liveness import is_alive, read_status
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def start(context: Context, planned: Planned) -> str:
         base_commit=_base_commit(spec),
         from_project=agent.from_project,
         agent_digest=agent.digest,
+        session_id=spec.session_id,
     )
     try:
         # First of all: a start that is killed from here on can be resumed with its task.
@@ -99,7 +102,10 @@ def resume(context: Context, record: Metadata, backend_name: str | None = None) 
         # A bottle may have lost what the agent is in, while its sidecars run on: then it is launched again.
         with contextlib.suppress(NotFoundError):
             return _mend(context, record, find_bottle(context, record))
+    files = context.paths.bottle(record.identity)
+    conversations.keep(files)
     planned = plan_resume(context, record, backend_name)
+    unmark_stopped(files)
     bottle = planned.backend.launch(planned.plan)
     record = replace(record, backend=planned.plan.backend_name, started_at=_now())
     context.store.save(record)
@@ -149,6 +155,7 @@ def stop(context: Context, identity: str) -> None:
     A running bottle can be stopped even if its record cannot be read: its supervisor says what runs it.
     """
     files = context.paths.bottle(identity)
+    mark_stopped(files, _now())
     if is_alive(files):
         status = read_status(files)
         backend = status.backend if status else context.store.load(identity).backend
@@ -159,6 +166,7 @@ def stop(context: Context, identity: str) -> None:
             missing_ok=True
         )  # a supervisor that was killed left it, and the end is wanted now
     context.workspace.close(identity)
+    conversations.keep(files)
 
 
 def remove(context: Context, identity: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bottlemux.errors import BottlemuxError, UsageError
 from bottlemux.lifecycle.judging import Asked, Observed, Verdict, judge
 from bottlemux.lifecycle.observing import BottleFiles, Remembered, began_at
+from bottlemux.state.ending import stopped_at
 from bottlemux.state.liveness import is_alive
 from bottlemux.state.store import BrokenRecord
 
@@ -161,6 +162,7 @@ class _Bottle:
             now=time.time(),
             alive=self.alive,
             recorded_at=record.started_at,
+            stopped_at="" if self.alive else stopped_at(self.files.files),
             launched_at=status.started_at if status else "",
             restarting=tuple(_restarting(status)) if status else (),
             has_pane=pane is not None,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backends.programs import START_SCRIPT
+from bottlemux.lifecycle import conversations
 from bottlemux.manifest.config import load_config
 from bottlemux.session.layout_files import find_layout, load_layout
 from bottlemux.session.models import WindowSpec
@@ -46,5 +47,6 @@ def pane_argv(context: Context, bottle: Bottle, pane: PaneLayout) -> list[str]:
     if own := _OWN_COMMANDS.get(pane.role_name):
         return context.own_argv(own[0], bottle.identity, *own[1:])
     if pane.role_name == "agent":
-        return bottle.claude_argv([START_SCRIPT])
+        conversation = conversations.current(context.paths.bottle(bottle.identity))
+        return bottle.claude_argv([START_SCRIPT, *([conversation.session_id] if conversation else [])])
     return bottle.claude_argv(["/bin/bash", "-l"])

@@ -22,7 +22,8 @@ def doing(state: str, ago: float = 20.0, *pending: tuple[str, str]) -> Activity:
 
 ASKS = doing("waiting", 20.0, ("", "Bash"))
 CASES: dict[str, tuple[Observed, str, str]] = {
-    "stopped": (replace(RUNNING, alive=False, launched_at=""), "exited", "supervisor"),
+    "stopped": (replace(RUNNING, alive=False, stopped_at="2026-01-01T00:00:03Z"), "exited", "record"),
+    "lost with the machine": (replace(RUNNING, alive=False, launched_at=""), "exited", "record"),
     "killed": (replace(RUNNING, alive=False), "broken", "supervisor"),
     "launching": (replace(RUNNING, launched_at="", has_pane=False), "starting", "supervisor"),
     "a sidecar is down": (replace(RUNNING, restarting=("egress",)), "broken", "supervisor"),
