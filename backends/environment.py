@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backends.presets import preset_of
+from backends.presets import SUPERVISE_URL, preset_of
 from backends.programs import GUEST, HOME
 from sidecars.secrets import placeholder
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from backends.contract import BottleSpec
 
 PROXY_URL = "http://egress:3128"
-SUPERVISE_URL = "http://supervise:9100/"
 GIT_GATE_URL = "http://git-gate:9418"
 CA_FILE = f"{GUEST}/ca.pem"
 SEARCH_PATH = f"{GUEST}/bin:{HOME}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backends.environment import GIT_GATE_URL, SUPERVISE_URL
+from backends.environment import GIT_GATE_URL
 from backends.presets import preset_of
 from backends.programs import GUEST, PROMPT_ARGUMENT_LIMIT, prompt_for, start_script
 from bottlemux.errors import BottlemuxError
@@ -70,11 +69,7 @@ def home_files(spec: BottleSpec) -> dict[str, str | bytes]:
 def supervise_files(spec: BottleSpec) -> dict[str, str]:
     """Return the files of a new home directory that name the server for requests, in place of those without it."""
     preset = preset_of(spec.resolved.agent.program)
-    if not spec.resolved.bottle.supervise or not preset.mcp:
-        return {}
-    servers = {"supervise": {"type": "http", "url": SUPERVISE_URL}}
-    settings = {**json.loads(preset.home[preset.mcp]), "mcpServers": servers}
-    return {preset.mcp: json.dumps(settings, indent=2) + "\n"}
+    return dict(preset.supervised) if spec.resolved.bottle.supervise else {}
 
 
 def skill_directories(spec: BottleSpec) -> dict[str, Path]:

@@ -38,6 +38,8 @@ def start_script(
     preset = preset_of(argv)
     command = _command(preset, argv, arguments, instructions=instructions)
     lines = ["#!/bin/sh", "cd /workspace || exit 126", "session=${1:-}", "set --"]
+    if instructions and preset.instructions_file:
+        lines += _placing(preset.instructions_file)
     if preset.resume and not _names(preset.session_options, (*argv, *arguments)):
         lines += _continuing(preset, command)
         lines += _pinning(preset, session_id)
@@ -45,12 +47,24 @@ def start_script(
     if prompt:
         # The dot keeps line ends, which a command substitution drops, and goes again.
         lines += [f"prompt=$(cat {PROMPT_FILE}; printf .)", "prompt=${prompt%.}"]
-        command = " ".join([command, *preset.before_prompt, '"$prompt"'])
+        command = f'{command} {_joined(preset.before_prompt)}"$prompt"'
     return "\n".join([*lines, f"exec {command}"]) + "\n"
 
 
 def _names(options: Sequence[str], words: Sequence[str]) -> bool:
     return any(word.partition("=")[0] in options for word in words)
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Return ``words`` as they come before another one, which belongs to the last of them if that ends in ``=``."""
+    text = shlex.join(words)
+    return text if not text or text.endswith("=") else f"{text} "
+
+
+def _placing(name: str) -> list[str]:
+    """Return the lines that let the program find its instructions where it looks for them; its own file stays."""
+    place = f'"$HOME"/{shlex.quote(name)}'
+    return [f"mkdir -p $(dirname {place})", f"[ -e {place} ] || ln -sf {INSTRUCTIONS_FILE} {place}"]
 
 
 def _command(preset: Preset, argv: Sequence[str], arguments: Sequence[str], *, instructions: str) -> str:

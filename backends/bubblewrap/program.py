@@ -8,12 +8,12 @@ from pathlib import Path
 
 from backends.bubblewrap.sandbox import SYSTEM_DIRECTORIES, Mount
 from backends.environment import SEARCH_PATH
+from backends.presets import preset_of
 from backends.programs import GUEST
 from bottlemux.errors import UnavailableError
 
 _SHIPPED = Path(__file__).parents[1] / "data"
 _ELF = b"\x7fELF"
-_INSTALL_HINTS = {"claude": "npm install -g @anthropic-ai/claude-code"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def find_program(name: str) -> ProgramFiles:
     """
     found = _locate(name)
     if found is None:
-        hint = _INSTALL_HINTS.get(name, "install it, or change 'program' in the agent's manifest")
+        hint = preset_of([name]).install or "install it, or change 'program' in the agent's manifest"
         raise UnavailableError(f"the program {name!r} is not on this machine", hint=hint)
     real = found.resolve()
     if found.parent == _SHIPPED or not (_is_system(found) and _is_system(real)):

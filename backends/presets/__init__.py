@@ -6,14 +6,15 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from backends.presets.claude import CLAUDE
-from backends.presets.model import Api, Preset
+from backends.presets.model import SUPERVISE_URL, Api, Preset
+from backends.presets.others import OTHERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PRESETS", "Api", "Preset", "preset_of"]
+__all__ = ["PRESETS", "SUPERVISE_URL", "Api", "Preset", "preset_of"]
 
-PRESETS = {preset.name: preset for preset in (CLAUDE,)}
+PRESETS = {preset.name: preset for preset in (CLAUDE, *OTHERS)}
 
 
 def preset_of(argv: Sequence[str]) -> Preset:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from backends.presets.model import Api, Preset
+from backends.presets.model import SUPERVISE_URL, Api, Preset, as_json
 from sidecars.secrets import placeholder
 
 # Each entry answers one question of a first start. An API key in the environment is named by its last 20 characters;
@@ -21,10 +19,12 @@ _CLAUDE_STATE = {
         }
     },
 }
+_CLAUDE_SERVERS = {"supervise": {"type": "http", "url": SUPERVISE_URL}}
 
 CLAUDE = Preset(
     name="claude",
     tested="end to end with Claude Code 2.1",
+    install="npm install -g @anthropic-ai/claude-code",
     environ={
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL": "1",
@@ -32,9 +32,10 @@ CLAUDE = Preset(
         "DISABLE_INSTALLATION_CHECKS": "1",
     },
     home={
-        ".claude.json": json.dumps(_CLAUDE_STATE, indent=2) + "\n",
-        ".claude/settings.json": json.dumps(_CLAUDE_SETTINGS, indent=2) + "\n",
+        ".claude.json": as_json(_CLAUDE_STATE),
+        ".claude/settings.json": as_json(_CLAUDE_SETTINGS),
     },
+    supervised={".claude.json": as_json({**_CLAUDE_STATE, "mcpServers": _CLAUDE_SERVERS})},
     unattended=("--dangerously-skip-permissions",),
     permission_options=("--permission-mode", "--dangerously-skip-permissions", "--allowedTools"),
     resume=("--continue",),
@@ -47,6 +48,5 @@ CLAUDE = Preset(
     before_prompt=("--",),
     instructions=("--append-system-prompt",),
     skills=".claude/skills",
-    mcp=".claude.json",
     apis=(Api("api.anthropic.com", ("/v1/messages", "/v1/models"), "CLAUDE_CODE_OAUTH_TOKEN"),),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,13 @@ class Api:
     methods: tuple[str, ...] = ("GET", "POST")
 
 
+SUPERVISE_URL = "http://supervise:9100/"
+"""Where every bottle finds the MCP server of its operator; some programs are told in a file of theirs."""
+
+
 @dataclass(frozen=True)
 class Preset:
-    """A program bottlemux knows.
+    """A program bottlemux knows. ``tested`` says how far, for the person who chooses it; ``install`` how to get it.
 
     ``environ`` is added to the bottle's environment, ``home`` are files put into a new home directory, ``unattended``
     are arguments that let it work without asking (left out when the operator gave one of ``permission_options``),
@@ -38,15 +43,18 @@ class Preset:
     of a given name and ``resume_one`` continues it; ``interactive_mark`` is in the files of those that somebody
     typed, and ``session_options`` are the options by which the operator chooses one instead.
 
-    ``mcp`` is the one of ``home`` whose key
-    ``mcpServers`` names MCP servers. ``before_prompt`` keeps a prompt that
-    begins with a dash from being taken for an option. ``apis`` is what ``init`` puts into a new bottle.
+    ``supervised`` are the files of ``home`` once more, as they are where the agent may ask its operator over MCP.
+    ``before_prompt`` comes before a prompt, which may begin with a dash; one that ends in ``=`` takes it in the same
+    word. Standing instructions are given with ``instructions``, or are a file that the program finds at
+    ``instructions_file`` below the home directory. ``apis`` is what ``init`` puts into a new bottle.
     """
 
     name: str
     tested: str
+    install: str = ""
     environ: Mapping[str, str] = field(default_factory=dict[str, str])
     home: Mapping[str, str] = field(default_factory=dict[str, str])
+    supervised: Mapping[str, str] = field(default_factory=dict[str, str])
     unattended: tuple[str, ...] = ()
     permission_options: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
@@ -58,6 +66,11 @@ class Preset:
     session_options: tuple[str, ...] = ()
     before_prompt: tuple[str, ...] = ()
     instructions: tuple[str, ...] = ()
+    instructions_file: str = ""
     skills: str = ""
-    mcp: str = ""
     apis: tuple[Api, ...] = ()
+
+
+def as_json(value: object) -> str:
+    """Return a settings file of a program."""
+    return json.dumps(value, indent=2) + "\n"

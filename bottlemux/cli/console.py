@@ -13,7 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
 _PATIENCE_S = 0.7
+_COLOURS = {"ok": "32", "warning": "33", "error": "31", "dim": "2"}
 _FRAMES = "|/-\\"
+
+
+def coloured(text: str, meaning: str) -> str:
+    """Return ``text`` in the colour of ``meaning`` (``ok``, ``warning``, ``error``) where standard output shows any."""
+    import os
+
+    code = _COLOURS.get(meaning)
+    plain = (
+        code is None
+        or not sys.stdout.isatty()
+        or os.environ.get("NO_COLOR")
+        or os.environ.get("TERM") == "dumb"
+    )
+    return text if plain else f"\x1b[{code}m{text}\x1b[0m"
 
 
 def is_interactive() -> bool:

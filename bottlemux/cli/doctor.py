@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 _DETAIL_WIDTH = 60
 _MARKS = {"ok": "ok", "warning": "warn", "error": "FAIL"}
-_COLOURS = {"ok": "32", "warning": "33", "error": "31"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,13 +34,13 @@ def run(context: Context, options: argparse.Namespace) -> int:
         return _attack(context, options)
     from bottlemux.lifecycle.checks import run_checks, worst
 
-    checks = run_checks(context)
+    with console.progress("looking at this machine"):
+        checks = run_checks(context)
     if options.json:
         console.write_json([check.to_json() for check in checks])
     else:
-        coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         for check in checks:
-            sys.stdout.write(_line(check, coloured=coloured) + "\n")
+            sys.stdout.write(_line(check) + "\n")
     return 3 if worst(checks) == "error" else 0
 
 
@@ -64,11 +62,9 @@ def _attack(context: Context, options: argparse.Namespace) -> int:
     return 1 if any(verdict.outcome == "broken" for verdict in verdicts) else 0
 
 
-def _line(check: Check, *, coloured: bool) -> str:
+def _line(check: Check) -> str:
     from bottlemux.text import printable
 
-    mark = f"{_MARKS[check.level]:<4}"
-    if coloured:
-        mark = f"\x1b[{_COLOURS[check.level]}m{mark}\x1b[0m"
+    mark = console.coloured(f"{_MARKS[check.level]:<4}", check.level)
     text = f"{mark}  {check.name:<18} {printable(check.detail)}"
     return f"{text}\n{'':<24} mend it: {printable(check.fix)}" if check.fix else text
