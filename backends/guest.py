@@ -24,7 +24,7 @@ with the reason in the header x-bottlemux-block and a hint in its JSON body; do 
 the environment are placeholders: the proxy puts in the real ones. Work in /workspace.
 """
 
-
+_REPORTER = Path(__file__).with_name("reporter.py")
 _SUPERVISE = """\
 When the task needs more than the bottle allows, ask the operator through the MCP server `supervise`: egress-block after
 a refused request, with the refusal's own host, port, method and path; git-block after a refused push. Ask for the least
@@ -47,7 +47,7 @@ def prompt_files(spec: BottleSpec) -> dict[str, str]:
     files = {
         "start": start_script(
             agent.program,
-            (*agent.args, *spec.arguments),
+            (*_reporting(spec), *agent.args, *spec.arguments),
             prompt=prompt,
             instructions=standing,
             session_id=spec.session_id,
@@ -64,6 +64,22 @@ def home_files(spec: BottleSpec) -> dict[str, str | bytes]:
     """Return the files of a new home directory, the conversation that a former one held among them."""
     kept = {name: path.read_bytes() for name, path in spec.conversation.items()}
     return {**preset_of(spec.resolved.agent.program).home, **kept}
+
+
+def _reporting(spec: BottleSpec) -> tuple[str, ...]:
+    """Return the arguments by which the program reports; none where the operator's own would be overruled."""
+    agent = spec.resolved.agent
+    preset = preset_of(agent.program)
+    given = {word.partition("=")[0] for word in (*agent.program, *agent.args, *spec.arguments)}
+    return preset.reporting if reporting_files(spec) and not given & set(preset.reporting) else ()
+
+
+def reporting_files(spec: BottleSpec) -> dict[str, str]:
+    """Return what the program reports with what it does, by name below ``/run/bottlemux``."""
+    preset = preset_of(spec.resolved.agent.program)
+    if not spec.resolved.bottle.supervise or not preset.hooks:
+        return {}
+    return {"hooks.json": preset.hooks, "lib/report.py": _REPORTER.read_text("utf-8")}
 
 
 def supervise_files(spec: BottleSpec) -> dict[str, str]:

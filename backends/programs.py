@@ -9,6 +9,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from backends.presets import preset_of
+from backends.presets.model import GUEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from backends.presets import Preset
 
 HOME = "/home/node"
-GUEST = "/run/bottlemux"
 START_SCRIPT = f"{GUEST}/start"
 PROMPT_FILE = f"{GUEST}/prompt"
 INSTRUCTIONS_FILE = f"{GUEST}/instructions"

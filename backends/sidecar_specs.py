@@ -84,6 +84,7 @@ def supervise(spec: BottleSpec, *, can_rebuild: bool = False) -> SuperviseSpec |
         proposals_dir=spec.files.proposals,
         routes_file=spec.files.routes,
         audit_file=spec.files.audit,
+        activity_file=spec.files.activity,
         git_remotes=tuple(RemoteBranches(remote.name, remote.branches) for remote in bottle.git),
         can_rebuild=can_rebuild,
     )

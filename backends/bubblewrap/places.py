@@ -108,6 +108,11 @@ def _write_home(plan: BubblewrapPlan, files: Mapping[str, str | bytes]) -> None:
 def provision_supervise(plan: BubblewrapPlan) -> None:
     """Tell the program where it can ask for more; the environment names the address to every other one."""
     _write_home(plan, guest.supervise_files(plan.spec))
+    if reporting := guest.reporting_files(plan.spec):
+        write_guest(plan, reporting)
+        link = plan.spec.files.guest / "lib" / "python3"
+        link.unlink(missing_ok=True)
+        link.symlink_to(plan.sandbox.interpreter)
 
 
 def provision_git(plan: BubblewrapPlan) -> None:

@@ -162,6 +162,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         from backends.docker import places
 
         places.write_home(plan, guest.supervise_files(plan.spec))
+        places.write_guest(plan, guest.reporting_files(plan.spec))
 
     def find(self, identity: str) -> Bottle:
         """Return a handle on a running bottle. What is left of one that lost its agent's container is ended."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backends.presets.model import SUPERVISE_URL, Api, Preset, as_json
+from backends.presets.model import GUEST, REPORTER, SUPERVISE_URL, Api, Preset, as_json
 from sidecars.secrets import placeholder
 
 # Each entry answers one question of a first start. An API key in the environment is named by its last 20 characters;
@@ -20,6 +20,15 @@ _CLAUDE_STATE = {
     },
 }
 _CLAUDE_SERVERS = {"supervise": {"type": "http", "url": SUPERVISE_URL}}
+
+_HOOK_TIMEOUT_S = 5
+_EVENTS = (
+    "SessionStart", "SessionEnd", "UserPromptSubmit", "PreToolUse", "PostToolUse", "PostToolUseFailure",
+    "PermissionRequest", "PermissionDenied", "Notification", "Stop", "StopFailure", "SubagentStart", "SubagentStop",
+    "PreCompact", "PostCompact", "Elicitation", "ElicitationResult",
+)  # fmt: skip
+_HOOK = {"type": "command", "command": REPORTER, "timeout": _HOOK_TIMEOUT_S}
+_HOOKS = {"hooks": {event: [{"hooks": [_HOOK]}] for event in _EVENTS}}
 
 CLAUDE = Preset(
     name="claude",
@@ -48,5 +57,7 @@ CLAUDE = Preset(
     before_prompt=("--",),
     instructions=("--append-system-prompt",),
     skills=".claude/skills",
+    reporting=("--settings", f"{GUEST}/hooks.json"),
+    hooks=as_json(_HOOKS),
     apis=(Api("api.anthropic.com", ("/v1/messages", "/v1/models"), "CLAUDE_CODE_OAUTH_TOKEN"),),
 )

@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+GUEST = "/run/bottlemux"
+"""Where a bottle sees, read-only, what bottlemux gives it."""
+REPORTER = f"LD_LIBRARY_PATH={GUEST}/python/lib {GUEST}/lib/python3 -I -S {GUEST}/lib/report.py 2>/dev/null || exit 0"
+"""The command of a hook: it takes an event on standard input and tells supervise; see ``backends.reporter``.
+
+Whatever goes wrong, it neither speaks nor fails: that would reach the agent.
+"""
+
 
 @dataclass(frozen=True)
 class Api:
@@ -47,6 +55,9 @@ class Preset:
     ``before_prompt`` comes before a prompt, which may begin with a dash; one that ends in ``=`` takes it in the same
     word. Standing instructions are given with ``instructions``, or are a file that the program finds at
     ``instructions_file`` below the home directory. ``apis`` is what ``init`` puts into a new bottle.
+
+    ``reporting`` are arguments by which it reports what it does, through the hooks in ``hooks``, the content of a file
+    that they name; left out when the operator gave one of them.
     """
 
     name: str
@@ -69,6 +80,8 @@ class Preset:
     instructions_file: str = ""
     skills: str = ""
     apis: tuple[Api, ...] = ()
+    reporting: tuple[str, ...] = ()
+    hooks: str = ""
 
 
 def as_json(value: object) -> str:

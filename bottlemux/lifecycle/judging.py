@@ -104,8 +104,8 @@ def _of_program(seen: Observed) -> Verdict | None:
         return Verdict("working", "works on its task", "output", as_text(seen.output_at))
     if activity.state == "waiting" and seen.dismissed:
         return Verdict("idle", "at its prompt; the question was dismissed", "output", as_text(silent_since))
-    if activity.state == "working" and quiet and not seen.runs_tool:
-        # An interrupted turn reports nothing.
+    if activity.state == "working" and quiet and activity.attended and not seen.runs_tool:
+        # An interrupted turn reports nothing, and one at work draws.
         return Verdict("idle", "at its prompt; interrupted", "output", as_text(silent_since))
     return Verdict(activity.state, activity.reason, "program", as_text(activity.since))
 

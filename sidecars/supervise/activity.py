@@ -27,6 +27,8 @@ EVENTS = frozenset({
 })  # fmt: skip
 """What is taken at all: the names of Claude Code's hooks, which reporters of other programs may use as well."""
 
+_KEYS = frozenset({"event", "session", "agent", "tool", "detail", "pid", "attended"})
+_MAX_PID = 1 << 22
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 _QUESTIONS = {"AskUserQuestion": "asks a question", "ExitPlanMode": "wants its plan approved"}
 _TOOL_ENDS = frozenset({"PostToolUse", "PostToolUseFailure", "PermissionDenied"})
@@ -38,13 +40,19 @@ class BadEvent(ValueError):  # noqa: N818 - the answer to a report, not a failur
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One report. ``agent`` is a subagent's id, empty for the main one; ``detail`` is the event's own sort."""
+    """One report. ``agent`` is a subagent's id, empty for the main one; ``detail`` is the event's own sort.
+
+    ``pid`` is the program's process id as the bottle sees it, 0 if it did not say; ``attended`` that a person is at
+    its terminal: it then draws while it works.
+    """
 
     name: str
     session: str = ""
     agent: str = ""
     tool: str = ""
     detail: str = ""
+    pid: int = 0
+    attended: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +69,15 @@ class Activity:
     event: str = ""
     session: str = ""
     pending: tuple[tuple[str, str], ...] = ()
+    pid: int = 0
+    attended: bool = True
 
     def to_json(self) -> dict[str, object]:
         """Return the content of its file; :func:`parse_activity` is the inverse."""
         return {
             "schema_version": SCHEMA_VERSION, "state": self.state, "reason": self.reason, "since": self.since,
             "at": self.at, "event": self.event, "session": self.session,
-            "pending": [list(pair) for pair in self.pending],
+            "pending": [list(pair) for pair in self.pending], "pid": self.pid, "attended": self.attended,
         }  # fmt: skip
 
 
@@ -80,13 +90,18 @@ def parse_event(data: bytes) -> Event:
     if not isinstance(value, dict):
         raise BadEvent("a report is one JSON object")
     record = cast("dict[str, object]", value)
-    if unknown := record.keys() - {"event", "session", "agent", "tool", "detail"}:
+    if unknown := record.keys() - _KEYS:
         raise BadEvent(f"unknown key {min(unknown)[:64]!r}")
     words = {name: _word(name, record.get(name, "")) for name in ("session", "agent", "tool", "detail")}
     event = record.get("event")
     if not isinstance(event, str) or event not in EVENTS:
         raise BadEvent("unknown event")
-    return Event(event, **words)
+    pid, attended = record.get("pid", 0), record.get("attended", True)
+    if not isinstance(pid, int) or isinstance(pid, bool) or not 0 <= pid <= _MAX_PID:
+        raise BadEvent("pid is a process id")
+    if not isinstance(attended, bool):
+        raise BadEvent("attended is true or false")
+    return Event(event, **words, pid=pid, attended=attended)
 
 
 def _word(name: str, value: object) -> str:
@@ -108,6 +123,8 @@ def after(activity: Activity | None, event: Event, at: float) -> Activity:
         event=event.name,
         session=event.session or before.session,
         pending=pending,
+        pid=event.pid or before.pid,
+        attended=event.attended,
     )
 
 
@@ -203,5 +220,15 @@ def parse_activity(data: bytes) -> Activity | None:
     if not all(isinstance(text, str) and len(text) <= 200 and text.isprintable() for text in texts):
         return None
     reason, event, session = cast("list[str]", texts)
-    state = cast("ActivityState", record["state"])
-    return Activity(state, reason, times[0], times[1], event, session, tuple(pairs))
+    pid = record.get("pid")
+    return Activity(
+        state=cast("ActivityState", record["state"]),
+        reason=reason,
+        since=times[0],
+        at=times[1],
+        event=event,
+        session=session,
+        pending=tuple(pairs),
+        pid=pid if isinstance(pid, int) else 0,
+        attended=record.get("attended") is not False,
+    )

@@ -35,10 +35,11 @@ async def serve(
     await _first_connection(listeners)
     from sidecars.supervise import tools, web
     from sidecars.supervise.desk import Desk
+    from sidecars.supervise.reports import Reports
 
     desk = Desk(spec)
     try:
-        await web.run(tools.make_server(spec, desk), listeners)
+        await web.run(tools.make_server(spec, desk), Reports(spec.activity_file), listeners)
     finally:
         desk.close()
 

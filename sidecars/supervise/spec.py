@@ -25,12 +25,13 @@ class SuperviseSpec:
     """One bottle's server. Whatever arrives on its listeners was asked by the agent of ``slug``.
 
     ``proposals_dir`` exists and is the operator's; ``routes_file`` is the egress policy in force; ``can_rebuild``
-    says whether more packages can be asked for.
+    says whether more packages can be asked for. ``activity_file`` is where to keep what the program reports.
     """
 
     slug: str
     proposals_dir: Path
     routes_file: Path
     audit_file: Path
+    activity_file: Path
     git_remotes: tuple[RemoteBranches, ...] = ()
     can_rebuild: bool = False

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
+from sidecars.supervise import reports
+from sidecars.supervise.activity import BadEvent
 from sidecars.supervise.spec import HOST, PORT
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from mcp.server.lowlevel import Server
     from starlette.types import Message, Receive, Scope, Send
+
+    from sidecars.supervise.reports import Reports
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_CONNECTIONS = 64
@@ -33,8 +37,8 @@ _ORIGINS = [f"http://{HOST}", f"http://{HOST}:{PORT}"]
 _LOGGERS = ("mcp", "uvicorn", "sse_starlette", "asyncio")
 
 
-async def run(server: Server[Any, Any], listeners: Sequence[socket.socket]) -> None:
-    """Serve the protocol on bound, listening sockets until cancelled."""
+async def run(server: Server[Any, Any], taken: Reports, listeners: Sequence[socket.socket]) -> None:
+    """Serve the protocol, and the reports beside it, on bound, listening sockets until cancelled."""
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     # Without sessions there is none to forge, to exhaust or to mix up: each request stands alone.
@@ -44,9 +48,9 @@ async def run(server: Server[Any, Any], listeners: Sequence[socket.socket]) -> N
         max_request_body_size=MAX_BODY_BYTES,
     )
     config = uvicorn.Config(
-        Guard(manager), interface="asgi3", http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
-        limit_concurrency=MAX_CONNECTIONS, server_header=False, date_header=False, proxy_headers=False,
-        timeout_graceful_shutdown=1,
+        Guard(manager, taken), interface="asgi3", http="h11", ws="none", lifespan="off", log_config=None,
+        access_log=False, limit_concurrency=MAX_CONNECTIONS, server_header=False, date_header=False,
+        proxy_headers=False, timeout_graceful_shutdown=1,
     )  # fmt: skip
     async with manager.run():
         await uvicorn.Server(config).serve(sockets=list(listeners))
@@ -55,8 +59,9 @@ async def run(server: Server[Any, Any], listeners: Sequence[socket.socket]) -> N
 class Guard:
     """Refuses what is no request to this server: another path or method, a session, a body that is no message."""
 
-    def __init__(self, manager: StreamableHTTPSessionManager) -> None:
+    def __init__(self, manager: StreamableHTTPSessionManager, taken: Reports) -> None:
         self._manager = manager
+        self._reports = taken
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -64,11 +69,28 @@ class Guard:
             return
         # Read in any case: a connection that is closed with data unread takes the answer with it.
         body, problem = await _read_body(receive)
-        problem = _refuse_head(scope) or problem or _refuse_body(body)
+        problem = _refuse_head(scope) or problem
+        if not problem and scope["path"] == reports.PATH:
+            await self._report(body, send)
+            return
+        problem = problem or _refuse_body(body)
         if problem:
             await _answer(send, *problem)
             return
         await self._manager.handle_request(scope, _again(body, receive), send)
+
+    async def _report(self, body: bytes, send: Send) -> None:
+        try:
+            self._reports.take(body)
+        except BadEvent as error:
+            await _answer(send, 400, _INVALID_REQUEST, str(error))
+        except reports.TooMany:
+            await _answer(send, 429, _INVALID_REQUEST, "too many reports")
+        except OSError:
+            await _answer(send, 507, _INVALID_REQUEST, "the report could not be written down")
+        else:
+            await send({"type": "http.response.start", "status": 204, "headers": [(b"connection", b"close")]})
+            await send({"type": "http.response.body"})
 
 
 type _Problem = tuple[int, int, str]
@@ -81,8 +103,8 @@ def _refuse_head(scope: Scope) -> _Problem | None:
     origins = {origin.encode() for origin in _ORIGINS}
     if any(value not in origins for name, value in headers if name == b"origin"):
         return 403, _INVALID_REQUEST, "this origin is not allowed"
-    if scope["path"] != "/":
-        return 404, _INVALID_REQUEST, "there is only /"
+    if scope["path"] not in {"/", reports.PATH}:
+        return 404, _INVALID_REQUEST, f"there are only / and {reports.PATH}"
     if any(name == b"mcp-session-id" for name, _ in headers):
         return 404, _INVALID_REQUEST, "there is no such session"
     if scope["method"] != "POST":

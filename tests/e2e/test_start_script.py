@@ -46,8 +46,9 @@ def runs(world: World, count: int) -> list[str]:
     return file.read_text().splitlines()
 
 
-FRESH = "[--dangerously-skip-permissions][--append-system-prompt][INSTRUCTIONS][--][the task]"
-CONTINUED = "[--dangerously-skip-permissions][--append-system-prompt][INSTRUCTIONS][--continue]"
+HOOKS = "[--settings][/run/bottlemux/hooks.json]"
+FRESH = f"[--dangerously-skip-permissions]{HOOKS}[--append-system-prompt][INSTRUCTIONS][--][the task]"
+CONTINUED = f"[--dangerously-skip-permissions]{HOOKS}[--append-system-prompt][INSTRUCTIONS][--continue]"
 
 
 def test_fresh_start_submits_the_prompt_and_resume_continues(stand_in: World) -> None:
@@ -97,5 +98,5 @@ def test_prompt_from_standard_input_keeps_its_line_ends(stand_in: World) -> None
 
 def test_operators_permission_options_replace_ours(stand_in: World) -> None:
     stand_in.start("coder", "--prompt", "the task", "--", "--permission-mode", "plan")
-    expected = "[--permission-mode][plan][--append-system-prompt][INSTRUCTIONS][--][the task]"
+    expected = f"{HOOKS}[--permission-mode][plan][--append-system-prompt][INSTRUCTIONS][--][the task]"
     assert runs(stand_in, 1) == [expected]

@@ -120,6 +120,7 @@ def running(directory: Path, *routes: Route, can_rebuild: bool = False) -> Itera
         proposals_dir=proposals,
         routes_file=directory / "routes.json",
         audit_file=directory / "audit.jsonl",
+        activity_file=directory / "activity.json",
         git_remotes=(RemoteBranches("origin", ("bottlemux/*",)),),
         can_rebuild=can_rebuild,
     )
