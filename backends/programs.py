@@ -8,8 +8,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from backends.presets import preset_of
-from backends.presets.model import GUEST
+from backends.presets import model, preset_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from backends.presets import Preset
 
 HOME = "/home/node"
+GUEST = model.GUEST
 START_SCRIPT = f"{GUEST}/start"
 PROMPT_FILE = f"{GUEST}/prompt"
 INSTRUCTIONS_FILE = f"{GUEST}/instructions"
