@@ -19,7 +19,7 @@ ENTRY_POINT_GROUP = "bottlemux.backends"
 
 type Factory = Callable[..., BottleBackend[Any, Any]]
 
-_OWN: dict[str, str] = {"bubblewrap": "backends.bubblewrap"}
+_OWN: dict[str, str] = {"bubblewrap": "backends.bubblewrap", "docker": "backends.docker"}
 """Name and module of the backends that come with bottlemux, the preferred one first; each has ``create``."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -26,6 +27,7 @@ _READ_ONLY = (
     "/usr/local",
     "/opt",
 )
+# An engine writes to /proc when it starts a program; what an agent may is for files.kernel-settings to say.
 _WRITABLE_MOUNTS = ("/dev/", "/home/node", "/run", "/tmp", "/var/tmp", "/workspace")  # noqa: S108 - inside the bottle
 _OF_THE_MACHINE = (
     "/etc/shadow", "/etc/sudoers", "/etc/machine-id", "/etc/ssh/ssh_host_ed25519_key", "/root/.ssh",
@@ -104,11 +106,14 @@ def _host(targets: Targets) -> str:
 
 
 def _read_something(path: str) -> None:
+    """Read from ``path``. Where a container hides something it shows an empty directory or ``/dev/null``."""
     if Path(path).is_dir():
-        os.listdir(path)
-        return
-    with open(path, "rb") as stream:  # noqa: PTH123
-        stream.read(1)
+        found: object = os.listdir(path)
+    else:
+        with open(path, "rb") as stream:  # noqa: PTH123
+            found = stream.read(1)
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, "nothing there")
 
 
 @TABLE.case(
@@ -141,7 +146,7 @@ def _mounts(_: Targets) -> str:
         flags = options.split(",")
         if "nosuid" not in flags:
             raise Broken(f"{place} honours set-user-id bits")
-        own = place.startswith(_WRITABLE_MOUNTS)
+        own = place.startswith(_WRITABLE_MOUNTS) or place == "/proc"
         if "rw" in flags and not own:
             raise Broken(f"{place} ({kind}) is writable")
     return f"{len(found)} mounts"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.docker import names, seccomp
 from backends.docker.enter import PYTHON
+from backends.docker.plan import WORKSPACE
 from backends.programs import GUEST, HOME
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from backends.docker.plan import DockerPlan
     from backends.docker.sources import Sources
 
-WORKSPACE = "/workspace"
 SIDECARS_PROCESSES = 1024
 _SCRATCH_SHARE = 8
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -36,6 +36,14 @@ _HARDENING: dict[str, Any] = {
     "log_config": {"type": "none"},
 }
 _SCRATCH = {"/tmp": "1777", "/var/tmp": "1777", "/run": "0755"}  # noqa: S108 - inside the bottle
+
+_REPLACED = "ro,nosuid,nodev,noexec,size=4k"
+# The engine's own list, and what else shows or changes something of the machine.
+_MASKED = (
+    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+    "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/proc/kmsg", "/proc/kallsyms",
+    "/proc/slabinfo", "/proc/vmallocinfo", "/proc/pressure", "/proc/dynamic_debug", "/proc/mtrr", "/sys",
+)  # fmt: skip
 
 
 def create_network(engine: Engine, plan: DockerPlan) -> None:
@@ -74,7 +82,7 @@ def create_sidecars(engine: Engine, plan: DockerPlan, sources: Sources, image: s
     network = names.network(spec.identity)
     with engine.translated("make the sidecars' container"):
         engine.api.create_container(
-            image, name=names.sidecars_container(spec.identity), user=_user(plan), hostname="sidecars",
+            image, name=names.sidecars_container(spec.identity), user=_numeric(plan.operator), hostname="sidecars",
             environment={"HOME": "/tmp", "SSL_CERT_FILE": _AUTHORITIES, "SSL_CERT_DIR": "/nonexistent"},  # noqa: S108
             labels=names.labels(spec.paths, spec.identity, names.SIDECARS), stdin_open=True, detach=False,
             host_config=host, networking_config=engine.api.create_networking_config(
@@ -101,11 +109,13 @@ def create_agent(engine: Engine, plan: DockerPlan, sources: Sources, image: str,
         _NO_NEW_PRIVILEGES,
         f"seccomp={seccomp.cached_profile(spec.paths.state / 'cache')}",
     ]
+    limits["tmpfs"] = {tree.target: _REPLACED for tree in plan.trees}
     host = _host_config(engine, plan, list(_agent_mounts(plan, sources)), **limits)
+    host["MaskedPaths"] = list(_MASKED)  # the library knows no option for it
     network = names.network(spec.identity)
     with engine.translated("make the agent's container"):
         engine.api.create_container(
-            image, [*PYTHON, f"{GUEST}/lib/init.py", spec.identity], entrypoint=[], user=_user(plan),
+            image, [*PYTHON, f"{GUEST}/lib/init.py", spec.identity], entrypoint=[], user=_numeric(plan.user),
             name=names.agent_container(spec.identity), hostname=spec.identity[:63].replace("_", "-"),
             environment=dict(plan.environ), working_dir=WORKSPACE,
             labels=names.labels(spec.paths, spec.identity, names.AGENT), host_config=host,
@@ -115,20 +125,22 @@ def create_agent(engine: Engine, plan: DockerPlan, sources: Sources, image: str,
         )  # fmt: skip
 
 
-def _user(plan: DockerPlan) -> str:
-    return f"{plan.user[0]}:{plan.user[1]}"
+def _numeric(owner: tuple[int, int]) -> str:
+    return f"{owner[0]}:{owner[1]}"
 
 
-def _host_config(engine: Engine, plan: DockerPlan, mounts: list[Any], **more: Any) -> Any:
+def _host_config(engine: Engine, plan: DockerPlan, mounts: list[Any], **more: Any) -> dict[str, Any]:
     from docker.types import Ulimit
 
     tmpfs = {
         name: f"rw,nosuid,nodev,exec,mode={mode}{_scratch_size(plan)}" for name, mode in _SCRATCH.items()
     }
-    return engine.api.create_host_config(
+    tmpfs |= more.pop("tmpfs", {})
+    host: dict[str, Any] = engine.api.create_host_config(
         mounts=mounts, tmpfs=tmpfs, ulimits=[Ulimit(name="core", soft=0, hard=0)],
         network_mode=names.network(plan.spec.identity), **{**_HARDENING, **more},
     )  # fmt: skip
+    return host
 
 
 def _scratch_size(plan: DockerPlan) -> str:
@@ -148,6 +160,8 @@ def _agent_mounts(plan: DockerPlan, sources: Sources) -> Iterator[Any]:
     for name in _GUEST_ETC:
         yield _mount(sources.guest / "etc" / name, f"/etc/{name}")
     yield _mount(sources.guest / "ca.pem", SYSTEM_BUNDLE)
+    if plan.trees:
+        return
     yield _mount(sources.home, HOME, writable=True)
     yield _mount(sources.workspace, WORKSPACE, writable=True)
     for name in plan.protection.pinned:

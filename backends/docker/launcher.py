@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends import sidecar_specs
 from backends.contract import Authority
-from backends.docker import containers, names
+from backends.docker import containers, names, walls
 from bottlemux.errors import BottlemuxError
 from sidecars.launch import SupervisorSpec, encode
 from sidecars.secrets import SecretSource, SecretStore, SecretUnavailable
@@ -72,6 +72,8 @@ def launch(
         line.expect("ready")
         _start(engine, names.agent_container(identity))
         _, init = _where(engine, plan, names.agent_container(identity))
+        if plan.is_walled:
+            walls.build(init, plan.trees)
         line.say({"init_pid": init})
         fcntl.flock(lock, fcntl.LOCK_UN)
         line.expect("held")
@@ -174,4 +176,4 @@ def _attached(engine: Engine, container: str) -> Generator[_Line]:
     try:
         yield _Line(connection)
     finally:
-        stream.close()
+        getattr(stream, "_response", stream).close()

@@ -33,8 +33,10 @@ def make_directories(plan: DockerPlan) -> None:
         spec.files.proposals,
     ):
         make_private_dir(directory)
-    for name in _DIRECTORIES:
-        make_private_dir(spec.files.guest / name)
+    for directory in (spec.files.guest, *(spec.files.guest / name for name in _DIRECTORIES)):
+        make_private_dir(directory)
+        # The agent may be another user than the operator. On the host nobody else has a way here.
+        directory.chmod(0o755)
     if spec.workspace == "mount":
         standins.make(spec, plan.protection)
     elif not spec.resumed:
@@ -111,10 +113,13 @@ def link_python(plan: DockerPlan, path: str) -> None:
 def provision_skills(plan: DockerPlan) -> None:
     """Copy the agent's skills as they are now, and link them into a new home directory."""
     files = plan.spec.files
-    shutil.rmtree(files.guest / "skills")
-    make_private_dir(files.guest / "skills")
+    place = files.guest / "skills"
+    shutil.rmtree(place)
+    place.mkdir()
     for name, directory in guest.skill_directories(plan.spec).items():
-        shutil.copytree(directory, files.guest / "skills" / name, symlinks=False)
+        shutil.copytree(directory, place / name, symlinks=False)
+    for path in (place, *place.rglob("*")):
+        path.chmod(path.stat().st_mode & 0o755 | (0o755 if path.is_dir() else 0o444))
     link = guest.skills_link(plan.spec)
     if link is not None and plan.spec.makes_home:
         make_private_dir((files.home / link[0]).parent)

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backends.contract import BottlePlan
+from backends.docker import walls
+from backends.docker.endpoint import is_elsewhere
 from backends.environment import bottle_environ
+from backends.programs import HOME
 from backends.workspace import Protection, plan_protection
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from backends.contract import BottleSpec
 
 DEFAULT_PROCESS_LIMIT = 4096
+AGENT_ID = 1000
+"""User and group of the agent where the operator is root."""
+WORKSPACE = "/workspace"
 _NO_PROTECTION = Protection((), (), ())
 _LOOPBACK = ("127.", "localhost", "[::1]")
 
@@ -25,12 +31,16 @@ _LOOPBACK = ("127.", "localhost", "[::1]")
 class DockerPlan(BottlePlan):
     """What the bottle's containers will be given.
 
-    ``user`` is the numeric user and group of the operator, so that files of the workspace stay the operator's.
+    ``user`` is the numeric user and group of the agent: the operator's, so that files of the workspace stay the
+    operator's. A root operator's agent is another user, and ``is_walled`` says that the operator enters the container
+    to give it the files, see :mod:`backends.docker.walls`.
     ``protection`` is about the mounted workspace; in the other modes the bottle has a copy of its own.
     """
 
     endpoint: str
     user: tuple[int, int]
+    operator: tuple[int, int]
+    is_walled: bool
     environ: Mapping[str, str]
     protection: Protection
     cpus: float | None
@@ -46,6 +56,13 @@ class DockerPlan(BottlePlan):
     def workspace(self) -> Path:
         """The directory on this machine that the bottle sees as ``/workspace``."""
         return self.spec.directory if self.spec.workspace == "mount" else self.spec.files.workspace
+
+    @property
+    def trees(self) -> tuple[walls.Tree, ...]:
+        """The directories that a root operator puts into the bottle, in place of mounts by the engine."""
+        protection = self.protection
+        work = walls.Tree(self.workspace, WORKSPACE, protection.paths, protection.pinned)
+        return (walls.Tree(self.spec.files.home, HOME), work) if self.is_walled else ()
 
     def details(self) -> Sequence[tuple[str, str]]:
         """Return what is particular here: engine, image, limits, and what is protected in a mounted workspace."""
@@ -71,7 +88,9 @@ def resolve(spec: BottleSpec, backend_name: str, endpoint: str) -> DockerPlan:
         backend_name=backend_name,
         warnings=tuple(_warnings(spec)),
         endpoint=endpoint,
-        user=(os.getuid(), os.getgid()),
+        user=(os.getuid(), os.getgid()) if os.getuid() else (AGENT_ID, AGENT_ID),
+        operator=(os.getuid(), os.getgid()),
+        is_walled=walls.can_be_built() and not is_elsewhere(endpoint),
         environ=bottle_environ(spec),
         protection=plan_protection(spec.directory) if spec.workspace == "mount" else _NO_PROTECTION,
         cpus=resources.cpus,
@@ -82,8 +101,6 @@ def resolve(spec: BottleSpec, backend_name: str, endpoint: str) -> DockerPlan:
 
 def _warnings(spec: BottleSpec) -> list[str]:
     found: list[str] = []
-    if os.getuid() == 0:
-        found.append("you are root: in the bottle, the agent is user id 0, without any capability")
     for route in spec.resolved.bottle.egress.routes:
         if route.token_ref and route.token_ref.name not in spec.secrets:
             found.append(f"{route.token_ref.name} is not set: requests to {route.host} will be refused")

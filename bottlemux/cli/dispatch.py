@@ -35,6 +35,7 @@ COMMANDS = {
     "layout": "save window layouts, and give them to running windows",
     "keys": "bind one tmux key to all of bottlemux's, and undo it exactly",
     "palette": "open the command palette",
+    "images": "list, build or prune the images of Docker bottles",
     "doctor": "say what works on this machine and how to mend the rest",
     "cleanup": "remove what no live bottle owns",
     "init": "write a bottle and an agent of your own, asking three questions",

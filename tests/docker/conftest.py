@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backends import registry
 from tests.backends.world import World
 
 if TYPE_CHECKING:
@@ -18,11 +17,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def docker_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(registry._OWN, "docker", "backends.docker")
-        made = World(tmp_path_factory.mktemp("world-docker"), "docker")
-        yield made
-        made.close()
+    made = World(tmp_path_factory.mktemp("world-docker"), "docker")
+    yield made
+    made.close()
 
 
 @pytest.fixture
