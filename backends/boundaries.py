@@ -21,6 +21,20 @@ _SYSTEM = ("/boot", "/dev", "/etc", "/proc", "/sys")
 _SYSTEM_PARENTS = ("/bin", "/lib", "/opt", "/run", "/sbin", "/srv", "/usr", "/var")
 
 
+def check_directory(spec: BottleSpec) -> None:
+    """Raise ``UsageError`` unless the bottle's directory can be its workspace in the mode that is asked for."""
+    from backends.workspace import is_repository
+
+    if not spec.directory.is_dir():
+        raise UsageError(f"{str(spec.directory)!r} is not a directory")
+    check_workspace(spec)
+    if spec.workspace == "clone" and not spec.resumed and not is_repository(spec.directory):
+        raise UsageError(
+            f"{str(spec.directory)!r} is not the top of a git repository, so it cannot be cloned",
+            hint="use --workspace mount or --workspace copy",
+        )
+
+
 def check_workspace(spec: BottleSpec, environ: Mapping[str, str] | None = None) -> None:
     """Raise ``UsageError`` when the agent would get more than a project by the workspace of ``spec``.
 

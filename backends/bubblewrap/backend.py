@@ -39,16 +39,9 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
                 f"bottle {spec.resolved.bottle.name!r} names an image, which bubblewrap does not use",
                 hint="remove 'image', or choose another backend",
             )
-        if not spec.directory.is_dir():
-            raise UsageError(f"{str(spec.directory)!r} is not a directory")
-        from backends import boundaries, workspace
+        from backends import boundaries
 
-        boundaries.check_workspace(spec)
-        if spec.workspace == "clone" and not spec.resumed and not workspace.is_repository(spec.directory):
-            raise UsageError(
-                f"{str(spec.directory)!r} is not the top of a git repository, so it cannot be cloned",
-                hint="use --workspace mount or --workspace copy",
-            )
+        boundaries.check_directory(spec)
 
     def _resolve_plan(self, spec: BottleSpec) -> BubblewrapPlan:
         from backends.bubblewrap import tool
@@ -59,24 +52,25 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
 
     def launch(self, plan: BubblewrapPlan) -> Bottle:
         """Make the bottle and its sidecars; see the contract."""
+        from backends import host_files, supervising
         from backends.bubblewrap import launcher, places
 
         files = plan.spec.files
         with (
-            places.held_lock(files) as lock,
+            host_files.held_lock(files) as lock,
             places.undoing_on_failure(plan),
-            launcher.connect(self.paths.runtime) as zygote,
+            supervising.connect(self.paths.runtime) as zygote,
         ):
             places.make_directories(plan)
-            authority = launcher.make_authority(plan)
+            authority = supervising.make_authority(plan.spec)
             self.provision(plan, authority)
             launcher.launch(zygote, plan, authority, lock, cache=self.paths.state / "cache")
         return self._bottle(plan.spec.identity)
 
     def _provision_ca(self, plan: BubblewrapPlan, authority: Authority) -> None:
-        from backends.bubblewrap import places
+        from backends import host_files
 
-        places.write_guest(plan, {"ca.pem": authority.certificate.decode()})
+        host_files.write_guest(plan.spec, {"ca.pem": authority.certificate.decode()})
 
     def _provision_prompt(self, plan: BubblewrapPlan) -> None:
         from backends.bubblewrap import places
@@ -84,9 +78,9 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
         places.provision_prompt(plan)
 
     def _provision_skills(self, plan: BubblewrapPlan) -> None:
-        from backends.bubblewrap import places
+        from backends import host_files
 
-        places.provision_skills(plan)
+        host_files.provision_skills(plan.spec)
 
     def _provision_git(self, plan: BubblewrapPlan) -> None:
         from backends.bubblewrap import places

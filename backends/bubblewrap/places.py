@@ -11,32 +11,18 @@ from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backends import guest, workspace
+from backends import guest, host_files
 from backends.bubblewrap import devices, sandbox, standins
 from backends.bubblewrap.limits import remove_groups
 from backends.programs import GUEST
 from bottlemux.files import make_private_dir, write_atomic
-from bottlemux.state.liveness import hold
-from bottlemux.state.removal import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator
 
     from backends.bubblewrap.plan import BubblewrapPlan
-    from backends.contract import BottleSpec
-    from bottlemux.paths import BottlePaths
 
 _OWN_CODE = (Path(__file__).with_name("init.py"), Path(__file__).parents[2] / "sidecars" / "wire.py")
-
-
-@contextlib.contextmanager
-def held_lock(files: BottlePaths) -> Generator[int]:
-    """Hold the bottle's lock meanwhile; the supervisor, which gets a copy, goes on holding it."""
-    lock = hold(files.lock)
-    try:
-        yield lock
-    finally:
-        os.close(lock)
 
 
 @contextlib.contextmanager
@@ -53,63 +39,33 @@ def undoing_on_failure(plan: BubblewrapPlan) -> Generator[None]:
 
 def make_directories(plan: BubblewrapPlan) -> None:
     """Make every directory that the plan mounts, the working copy included."""
-    spec = plan.spec
-    if not spec.resumed:
-        remove_tree(spec.files.home)  # what a start that was killed had made of it
-    for directory in (spec.files.runtime, spec.files.logs, spec.files.guest, spec.files.home):
-        make_private_dir(directory)
-    for name in ("bin", "etc", "lib", "opt", "python", "skills"):
-        make_private_dir(spec.files.guest / name)
+    host_files.make_directories(plan.spec, ("bin", "etc", "lib", "opt", "python", "skills"))
     if plan.sandbox.devices:
-        devices.make(spec.files)
-    if spec.workspace == "mount":
+        devices.make(plan.spec.files)
+    if plan.spec.workspace == "mount":
         standins.make(plan.spec, plan.protection)
-    elif not spec.resumed:
-        _make_workspace(spec)
-
-
-def _make_workspace(spec: BottleSpec) -> None:
-    target = spec.files.workspace
-    remove_tree(target)  # the record's directory comes with an empty one; a start that was killed left a part
-    if spec.workspace == "clone":
-        workspace.make_clone(spec.directory, target, f"bottlemux/{spec.identity}")
-    else:
-        workspace.make_copy(spec.directory, target, skip=standins.names_in(spec.paths, spec.directory))
-
-
-def write_guest(plan: BubblewrapPlan, files: Mapping[str, str]) -> None:
-    """Write ``files`` below the directory that the bottle sees, read-only, at ``/run/bottlemux``."""
-    for name, text in files.items():
-        write_atomic(plan.spec.files.guest / name, text, mode=0o644, durable=False)
+    elif not plan.spec.resumed:
+        host_files.make_workspace(plan.spec)
 
 
 def provision_prompt(plan: BubblewrapPlan) -> None:
     """Place the start script and what it reads, process 1, and a new home's files."""
-    write_guest(plan, guest.prompt_files(plan.spec))
+    host_files.write_guest(plan.spec, guest.prompt_files(plan.spec))
     for name, code in own_code().items():
         write_atomic(plan.spec.files.guest / "lib" / name, code, mode=0o644, durable=False)
-    write_guest(
-        plan, {f"etc/{name}": text for name, text in sandbox.guest_etc(plan.sandbox.hostname).items()}
+    host_files.write_guest(
+        plan.spec, {f"etc/{name}": text for name, text in sandbox.guest_etc(plan.sandbox.hostname).items()}
     )
     (plan.spec.files.guest / "start").chmod(0o755)
     make_program_places(plan)
-    _write_home(plan, guest.home_files(plan.spec))
-
-
-def _write_home(plan: BubblewrapPlan, files: Mapping[str, str | bytes]) -> None:
-    """Write ``files`` into a new home directory; one that an agent had is its own."""
-    if not plan.spec.makes_home:
-        return
-    for name, text in files.items():
-        make_private_dir((plan.spec.files.home / name).parent)
-        write_atomic(plan.spec.files.home / name, text, durable=False)
+    host_files.write_home(plan.spec, guest.home_files(plan.spec))
 
 
 def provision_supervise(plan: BubblewrapPlan) -> None:
     """Tell the program where it can ask for more; the environment names the address to every other one."""
-    _write_home(plan, guest.supervise_files(plan.spec))
+    host_files.write_home(plan.spec, guest.supervise_files(plan.spec))
     if reporting := guest.reporting_files(plan.spec):
-        write_guest(plan, reporting)
+        host_files.write_guest(plan.spec, reporting)
         link = plan.spec.files.guest / "lib" / "python3"
         link.unlink(missing_ok=True)
         link.symlink_to(plan.sandbox.interpreter)
@@ -117,7 +73,7 @@ def provision_supervise(plan: BubblewrapPlan) -> None:
 
 def provision_git(plan: BubblewrapPlan) -> None:
     """Point git at the gate for every upstream of the manifest."""
-    write_guest(plan, {"etc/gitconfig": guest.gitconfig(plan.spec)})
+    host_files.write_guest(plan.spec, {"etc/gitconfig": guest.gitconfig(plan.spec)})
 
 
 @functools.cache
@@ -145,16 +101,3 @@ def make_program_places(plan: BubblewrapPlan) -> None:
         link = root / "bin" / name
         link.unlink(missing_ok=True)
         link.symlink_to(target)
-
-
-def provision_skills(plan: BubblewrapPlan) -> None:
-    """Copy the agent's skills as they are now, and link them into a new home directory."""
-    files = plan.spec.files
-    shutil.rmtree(files.guest / "skills")
-    for name, directory in guest.skill_directories(plan.spec).items():
-        shutil.copytree(directory, files.guest / "skills" / name, symlinks=False)
-    make_private_dir(files.guest / "skills")
-    link = guest.skills_link(plan.spec)
-    if link is not None and plan.spec.makes_home:
-        make_private_dir((files.home / link[0]).parent)
-        (files.home / link[0]).symlink_to(link[1])

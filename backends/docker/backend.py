@@ -110,10 +110,10 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
 
     def launch(self, plan: DockerPlan) -> Bottle:
         """Make the bottle and its sidecars; see the contract."""
-        from backends.bubblewrap.places import held_lock
         from backends.docker import images, launcher, names, places, sources
         from backends.docker.bottle import remove
         from backends.docker.check import find_python
+        from backends.host_files import held_lock
 
         engine = self._engine()
         files, identity = plan.spec.files, plan.spec.identity
