@@ -105,6 +105,7 @@ class BottleFiles:
         self._activity = Remembered(str(self.files.activity), lambda: read_activity(self.files.activity))
         self._open = Remembered(str(self.files.proposals), lambda: open_proposals(self.paths, self.slug))
         self._blocked = BlockedCount(self.files.audit)
+        self.watched = (self._status.path, self._activity.path, self._open.path)
         self._store = store_of(self.paths, self.slug)
 
     def status(self) -> RuntimeStatus | None:

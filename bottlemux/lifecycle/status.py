@@ -15,7 +15,7 @@ from bottlemux.state.liveness import is_alive
 from bottlemux.state.store import BrokenRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bottlemux.lifecycle.context import Context
     from bottlemux.lifecycle.judging import Source, State
@@ -107,6 +107,11 @@ class Collector:
             for slug, bottle in self._bottles.items()
             if bottle.alive and (status := bottle.files.status()) is not None
         }
+
+    def watched(self) -> Iterator[str]:
+        """Yield the files that change when a bottle's state does, but for what only tmux knows."""
+        for bottle in self._bottles.values():
+            yield from bottle.files.watched
 
     @property
     def windows(self) -> Mapping[str, WindowInfo]:

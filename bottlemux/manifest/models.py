@@ -216,6 +216,19 @@ class WorkspaceSettings(_Model):
     marks: dict[BottleState, Annotated[str, Field(max_length=8)]] = {}
 
 
+class Notices(_Model):
+    """How the user is told that an agent newly waits, beside the mark at its window.
+
+    ``message`` is one of tmux, to who looks at another window; ``bell`` rings the terminal; ``desktop`` is by
+    ``notify-send``, or by an escape that the terminal makes a notice of. ``finished`` also tells of ended turns.
+    """
+
+    message: bool = True
+    bell: bool = False
+    desktop: Literal["off", "notify-send", "osc9", "osc777"] = "off"
+    finished: bool = False
+
+
 class Keys(_Model):
     """The key that opens bottlemux's own keys in tmux, after the prefix key or alone, and keys chosen for actions.
 
@@ -235,4 +248,5 @@ class Config(_Model):
     layout: Name = "default"
     engines: Engines = Engines()
     workspace: WorkspaceSettings = WorkspaceSettings()
+    notices: Notices = Notices()
     keys: Keys = Keys()

@@ -344,7 +344,7 @@ CONFIG_CASES = {
     "unknown key": (
         "agent = 'a'\nbackends = 'x'",
         (
-            "2: backends: is not a known key (accepted: agent, backend, engines, keys, layout, workspace; "
+            "2: backends: is not a known key (accepted: agent, backend, engines, keys, layout, notices, workspace; "
             "did you mean 'backend'?)"
         ),
     ),

@@ -1,0 +1,140 @@
+"""Telling the operator that an agent newly waits: in tmux, and on the desktop where that is wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from bottlemux.errors import BottlemuxError
+from bottlemux.manifest.config import load_config
+from bottlemux.manifest.models import Notices
+from bottlemux.process import run, scrubbed_environ
+from bottlemux.session.publishing import LIST_CLIENTS_COMMAND, Client, message_command, parse_clients
+from bottlemux.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bottlemux.lifecycle.context import Context
+    from bottlemux.lifecycle.status import BottleStatus
+
+MESSAGE_S = 4.0
+_MAX_TEXT = 160
+_DESKTOP_TIMEOUT_S = 5.0
+_DESKTOP_VARIABLES = ("DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")
+
+
+class Notice(NamedTuple):
+    """Something that newly waits: in which bottle, and what to say. The text is safe to show."""
+
+    slug: str
+    text: str
+
+
+class Changes:
+    """What newly waits, from look to look. What waits already at the first look is no news."""
+
+    def __init__(self, *, finished: bool = False) -> None:
+        self._telling = {"waiting", "finished"} if finished else {"waiting"}
+        self._known: dict[str, tuple[str, str]] | None = None
+        self._asked: dict[str, int] = {}
+
+    def after(self, rows: Sequence[BottleStatus]) -> list[Notice]:
+        """Return what is new in ``rows``."""
+        known, asked = self._known, self._asked
+        self._known = {row.slug: (row.state, row.since) for row in rows if row.state in self._telling}
+        self._asked = {row.slug: row.open_proposals for row in rows}
+        if known is None:
+            return []
+        return [
+            notice
+            for row in rows
+            if (notice := _notice(row, known.get(row.slug), asked.get(row.slug, 0), self._known))
+        ]
+
+
+def _notice(
+    row: BottleStatus, before: tuple[str, str] | None, asked: int, now: dict[str, tuple[str, str]]
+) -> Notice | None:
+    state = now.get(row.slug)
+    if state is not None and state != before:
+        return Notice(row.slug, _cut(f"{row.slug} {row.state}: {row.reason}"))
+    if row.open_proposals > asked:
+        return Notice(row.slug, f"{row.slug} asks for something: bottlemux approvals list")
+    return None
+
+
+def _cut(text: str) -> str:
+    safe = printable(text)
+    return safe if len(safe) <= _MAX_TEXT else f"{safe[: _MAX_TEXT - 3]}..."
+
+
+class Notifier:
+    """Tells of what newly waits, as the user's settings say."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._settings = _settings(context)
+        self._changes = Changes(finished=self._settings.finished)
+
+    def tell(self, rows: Sequence[BottleStatus]) -> None:
+        """Tell what is new in ``rows``. A notice that cannot be shown is dropped."""
+        notices = self._changes.after(rows)
+        if notices:
+            with contextlib.suppress(BottlemuxError):
+                self._show(notices)
+
+    def _show(self, notices: Sequence[Notice]) -> None:
+        workspace = self._context.workspace
+        clients = parse_clients(workspace.server.batch([LIST_CLIENTS_COMMAND]))
+        windows = {window.slug: window.window_id for window in workspace.list()}
+        commands: list[list[str]] = []
+        for notice in notices:
+            # Who looks at the window sees it there.
+            others = [client for client in clients if client.window_id != windows.get(notice.slug)]
+            if self._settings.message:
+                commands += [message_command(client, notice.text, MESSAGE_S) for client in others]
+            for client in others:
+                _write(client, self._signal(notice.text))
+        if commands:
+            workspace.server.batch(commands)
+        if self._settings.desktop == "notify-send":
+            _notify(self._context, notices)
+
+    def _signal(self, text: str) -> str:
+        bell = "\a" if self._settings.bell else ""
+        match self._settings.desktop:
+            case "osc9":
+                return f"\033]9;{text}\a{bell}"
+            case "osc777":
+                return f"\033]777;notify;bottlemux;{text.replace(';', ',')}\a{bell}"
+            case _:
+                return bell
+
+
+def _write(client: Client, signal: str) -> None:
+    """Write ``signal`` to the terminal itself: tmux passes no such thing on."""
+    if not signal or not client.tty.startswith("/dev/"):
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(client.tty, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, signal.encode())
+        finally:
+            os.close(descriptor)
+
+
+def _notify(context: Context, notices: Sequence[Notice]) -> None:
+    desktop = {name: value for name in _DESKTOP_VARIABLES if (value := context.environ.get(name))}
+    for notice in notices:
+        argv = ["notify-send", "--app-name=bottlemux", "--", "bottlemux", notice.text]
+        with contextlib.suppress(BottlemuxError):
+            run(argv, timeout=_DESKTOP_TIMEOUT_S, env={**scrubbed_environ(context.environ), **desktop})
+
+
+def _settings(context: Context) -> Notices:
+    try:
+        return load_config(context.paths).notices
+    except BottlemuxError:
+        return Notices()

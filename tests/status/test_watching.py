@@ -1,0 +1,112 @@
+"""What the windows show while bottles work, and what the operator is told."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bottlemux.lifecycle.context import Context
+from bottlemux.lifecycle.notices import Changes
+from bottlemux.lifecycle.status import BottleStatus
+from bottlemux.lifecycle.watching import Watcher
+from bottlemux.paths import Paths
+from tests.e2e.world import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.world import World
+
+
+def context_of(world: World) -> Context:
+    return Context(Paths.from_environ(world.environ), world.environ, world.project, world.socket)
+
+
+def report(world: World, slug: str, event: str) -> None:
+    argv = ["curl", "-s", "--noproxy", "*", "-d", event, "http://supervise:9100/report"]
+    world.run("exec", slug, "--", *argv)
+
+
+def window(world: World, slug: str, field: str) -> str:
+    return world.tmux("display-message", "-p", "-t", world.pane_id(slug), f"#{{{field}}}").strip()
+
+
+@pytest.fixture
+def watched(shell: World) -> Iterator[World]:
+    stop = threading.Event()
+    watcher = Watcher(context_of(shell))
+    thread = threading.Thread(target=watcher.watch, args=(stop,))
+    thread.start()
+    yield shell
+    stop.set()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+@pytest.mark.bwrap
+@pytest.mark.tmux
+def test_the_window_shows_what_the_program_reports(watched: World) -> None:
+    slug = watched.start("shell")
+    report(watched, slug, '{"event": "PermissionRequest", "tool": "Bash"}')
+    until(lambda: window(watched, slug, "window_name") == f"? {slug}", "the mark of waiting")
+    assert window(watched, slug, "@bottlemux_status") == "waiting"
+    assert watched.status(slug)["reason"] == "asks for permission to use Bash"
+    assert watched.status(slug)["source"] == "program"
+    waiting = ("show-options", "-v", "-t", "=bottlemux:", "@bottlemux_waiting")
+    until(lambda: watched.tmux(*waiting).strip() == "1", "the count for the status line")
+
+    watched.tmux("rename-window", "-t", watched.pane_id(slug), "my work")
+    until(lambda: window(watched, slug, "window_name") == "? my work", "the user's name with the mark")
+    report(watched, slug, '{"event": "Stop"}')
+    until(lambda: window(watched, slug, "window_name") == "✓ my work", "the mark of finished")
+    until(lambda: not watched.tmux(*waiting).strip(), "no count")
+
+    watched.tmux("send-keys", "-t", watched.pane_id(slug), "exit", "Enter")
+    until(lambda: window(watched, slug, "@bottlemux_status") == "exited", "the end of the program")
+    assert not watched.tmux("show-options", "-g", "@bottlemux_waiting")
+
+
+@pytest.mark.bwrap
+@pytest.mark.tmux
+def test_a_new_run_of_the_program_does_not_inherit_its_state(watched: World) -> None:
+    slug = watched.start("shell")
+    report(watched, slug, '{"event": "PermissionRequest", "tool": "Bash"}')
+    until(lambda: watched.status(slug)["state"] == "waiting", "waiting")
+    watched.tmux("send-keys", "-t", watched.pane_id(slug), "exit", "Enter")
+    until(lambda: watched.status(slug)["state"] == "exited", "the end")
+    watched.run("resume", slug, "--detach")
+    assert watched.status(slug)["state"] in {"starting", "working", "idle"}
+
+
+@pytest.mark.bwrap
+@pytest.mark.tmux
+def test_one_bottle_cannot_report_for_another(watched: World) -> None:
+    one, other = watched.start("shell"), watched.start("shell")
+    report(watched, one, '{"event": "PermissionRequest", "tool": "Bash", "session": "x"}')
+    until(lambda: watched.status(one)["state"] == "waiting", "waiting")
+    assert watched.status(other)["state"] != "waiting"
+    assert not (watched.bottle(other) / "activity.json").exists()
+
+
+def row(slug: str, state: str, since: str = "t0", asks: int = 0) -> BottleStatus:
+    return BottleStatus(slug, "a", "bubblewrap", state, "why\x1b[2J", "program", since, open_proposals=asks)  # type: ignore[arg-type]
+
+
+def test_only_what_is_new_is_told() -> None:
+    changes = Changes()
+    assert changes.after([row("a-00000", "waiting")]) == []
+    assert changes.after([row("a-00000", "waiting")]) == []
+    assert changes.after([row("a-00000", "working")]) == []
+    (notice,) = changes.after([row("a-00000", "waiting", "t1")])
+    assert (notice.slug, "waiting" in notice.text, "\x1b" in notice.text) == ("a-00000", True, False)
+    (asks,) = changes.after([row("a-00000", "waiting", "t1", 1)])
+    assert "asks" in asks.text
+    assert changes.after([row("a-00000", "finished", "t2", 1)]) == []
+
+
+def test_ended_turns_are_told_of_where_that_is_wanted() -> None:
+    changes = Changes(finished=True)
+    changes.after([row("a-00000", "working")])
+    assert [notice.slug for notice in changes.after([row("a-00000", "finished")])] == ["a-00000"]
