@@ -14,15 +14,17 @@ class BottlemuxError(Exception):
     """Base of every expected error.
 
     ``message`` is one line without a final period; ``hint`` says what to do next and may be empty. Neither may
-    hold a secret: both reach terminals and logs.
+    hold a secret: both reach terminals and logs. ``topic`` is the page of ``bottlemux help`` that explains more.
     """
 
     exit_code: ClassVar[int] = 1
+    topic: str = ""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", topic: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.topic = topic or self.topic
 
 
 class UsageError(BottlemuxError):
@@ -35,12 +37,14 @@ class UnavailableError(BottlemuxError):
     """A backend or a tool that is needed is missing or does not work on this machine."""
 
     exit_code = 3
+    topic = "unavailable"
 
 
 class NotFoundError(BottlemuxError):
     """No bottle, agent, layout or proposal of that name."""
 
     exit_code = 4
+    topic = "names"
 
 
 def unknown_name(kind: str, name: str, known: list[str], *, hint: str = "") -> NotFoundError:

@@ -80,7 +80,7 @@ _QWEN = Preset(
     conversation=".qwen/projects/*/chats/*.jsonl",
     before_prompt=("--prompt-interactive=",),
     instructions=("--append-system-prompt",),
-    apis=(Api("api.openai.com", ("/v1/",), "OPENAI_API_KEY"),),
+    apis=(Api("dashscope.aliyuncs.com", ("/compatible-mode/v1/",), "OPENAI_API_KEY"),),
 )
 
 _OPENCODE_SETTINGS = {"$schema": "https://opencode.ai/config.json", "autoupdate": False, "share": "disabled"}
@@ -141,6 +141,7 @@ _AMP = Preset(
         )
     },
     unattended=("--dangerously-allow-all",),
+    before_prompt=("--",),
     permission_options=("--dangerously-allow-all",),
     resume=("last",),
     instructions_file=".config/amp/AGENTS.md",

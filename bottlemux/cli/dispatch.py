@@ -97,7 +97,9 @@ def reader_gone() -> int:
 def _refused_by_system(error: OSError) -> BottlemuxError:
     what = f"{os.fsdecode(error.filename)!r}: " if isinstance(error.filename, str | bytes) else ""
     return BottlemuxError(
-        f"{what}{error.strerror or error}", hint="bottlemux doctor checks directories, rights and free space"
+        f"{what}{error.strerror or error}",
+        hint="bottlemux doctor checks directories, rights and free space",
+        topic="system",
     )
 
 
@@ -111,6 +113,7 @@ def _defect(error: Exception) -> BottlemuxError:
     return BottlemuxError(
         f"unexpected {type(error).__name__} at {place}",
         hint="this is a mistake in bottlemux: please report this line",
+        topic="defect",
     )
 
 
@@ -192,4 +195,6 @@ def report(error: BottlemuxError) -> int:
     sys.stderr.write(f"bottlemux: error: {printable(error.message)}\n")
     if error.hint:
         sys.stderr.write(f"hint: {printable(error.hint)}\n")
+    if error.topic:
+        sys.stderr.write(f"hint: more: bottlemux help {error.topic}\n")
     return error.exit_code

@@ -18,6 +18,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "topic", metavar="TOPIC", nargs="?", help="a command, or a topic (default: list them)"
     )
+    parser.add_argument(
+        "--man", action="store_true", help="print the manual page; bottlemux help --man | man -l -"
+    )
+    parser.add_argument(
+        "--schema", metavar="NAME", help="print the JSON Schema of what a command prints with --json"
+    )
     parser.set_defaults(run=run)
 
 
@@ -26,6 +32,13 @@ def run(_context: Context, options: argparse.Namespace) -> int:
     from bottlemux.cli.dispatch import COMMANDS, build_parser
     from bottlemux.cli.topics import topic_text, topics
 
+    if options.man:
+        from bottlemux.cli.manpage import manual_page
+
+        sys.stdout.write(manual_page())
+        return 0
+    if options.schema is not None:
+        return _print_schema(options.schema)
     if options.topic is None:
         build_parser([]).print_help()
         _list_topics(topics())
@@ -36,6 +49,16 @@ def run(_context: Context, options: argparse.Namespace) -> int:
     if text is None:
         raise unknown_name("command or topic", options.topic, [*COMMANDS, *topics()], hint="bottlemux help")
     sys.stdout.write(text)
+    return 0
+
+
+def _print_schema(name: str) -> int:
+    from bottlemux.cli import console
+    from bottlemux.cli.schemas import schema_names, schema_of
+
+    if name not in schema_names():
+        raise unknown_name("schema", name, schema_names())
+    console.write_json(schema_of(name))
     return 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from bottlemux.cli import console
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
@@ -13,10 +15,21 @@ if TYPE_CHECKING:
 
 type Rows = list[tuple[str, ...]]
 
+COLUMNS = {
+    "active": ("backend", "slug", "agent", "services"),
+    "agents": ("name",),
+    "backends": ("name", "state", "reason"),
+    "bottles": ("name",),
+    "layouts": ("name",),
+    "resumable": ("backend", "slug", "agent", "directory"),
+}
+"""What the columns of each listing are called in its JSON form."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to ``parser``."""
     parser.add_argument("what", choices=sorted(_LISTINGS), help="what to list; columns are tab-separated")
+    parser.add_argument("--json", action="store_true", help="one JSON document: an object for each line")
     parser.set_defaults(run=run)
 
 
@@ -24,7 +37,11 @@ def run(context: Context, options: argparse.Namespace) -> int:
     """Print a line for each thing."""
     from bottlemux.text import printable
 
-    for row in _LISTINGS[options.what](context):
+    rows = _LISTINGS[options.what](context)
+    if options.json:
+        console.write_json([dict(zip(COLUMNS[options.what], row, strict=True)) for row in rows])
+        return 0
+    for row in rows:
         sys.stdout.write("\t".join(map(printable, row)) + "\n")
     return 0
 

@@ -21,6 +21,8 @@ _UNSHOWN = frozenset({"env", "token_ref", "tokens", "secret", "password", "known
 class ManifestError(UsageError):
     """A manifest or ``config.toml`` is wrong. The message is the first problem, the hint has the others."""
 
+    topic = "manifest"
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

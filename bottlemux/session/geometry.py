@@ -28,6 +28,8 @@ _MAX_DEPTH = 32
 class LayoutError(BottlemuxError):
     """A layout string that tmux did not make, or a window too small for a layout."""
 
+    topic = "layouts"
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -38,6 +38,8 @@ _IDENTITY_FORMAT = "#{pid} #{start_time} #{version}"
 class TmuxError(BottlemuxError):
     """tmux refused a command; ``output`` is what the commands before it printed."""
 
+    topic = "tmux"
+
     def __init__(self, message: str, *, hint: str = "", output: Sequence[str] = ()) -> None:
         super().__init__(message, hint=hint)
         self.output = list(output)
