@@ -104,7 +104,7 @@ def test_an_image_that_lacks_what_a_bottle_needs_is_refused(world: World, tmp_pa
     ("endpoint", "text"),
     [
         ("unix:///nowhere/docker.sock", "no Docker engine runs"),
-        ("tcp://127.0.0.1:1", "no Docker engine runs"),
+        ("tcp://127.0.0.1:1", "nothing listens there"),
     ],
     ids=["no socket", "nobody listens"],
 )
