@@ -18,7 +18,7 @@ import traceback
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from sidecars import ipc, zygotes
+from sidecars import ipc, zygote_names, zygotes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,9 +60,12 @@ class Zygote:
 
     def _load_next(self) -> None:
         """Load one module; none takes so long that a start in this moment would be felt to wait."""
+        module, _, function = self._later.pop(0).partition(":")
         # Who needs it will say what is wrong with it; starts must not suffer from that.
-        with contextlib.suppress(ImportError):
-            import_module(self._later.pop(0))
+        with contextlib.suppress(Exception):
+            loaded = import_module(module)
+            if function:
+                getattr(loaded, function)()
         if not self._later:
             _keep_for_good()
 
@@ -117,12 +120,13 @@ def _drain(descriptor: int) -> None:
 def main(modules: Sequence[str]) -> None:
     """Import ``modules``, each of which has ``preload``, and serve the listener that came as descriptor 3.
 
-    One may also have ``preload_later``, which names what is to be imported once nothing is asked for.
+    One may also have ``preload_later``, which names what is to be imported once nothing is asked for: a module, or
+    ``module:function`` to have that called as well.
     """
     listener = socket.socket(fileno=zygotes.LISTENER_FD)
     listener.set_inheritable(False)
     _shed_what_is_the_callers()
-    zygotes.served.append(os.fsdecode(listener.getsockname()))
+    zygote_names.served.append(os.fsdecode(listener.getsockname()))
     loaded = [import_module(name) for name in modules]
     for module in loaded:
         module.preload()

@@ -88,13 +88,13 @@ def _popup(context: Context, *words: str) -> tuple[str, ...]:
         "-h", _SIDE.format(side="height", least=_MIN_ROWS),
     ]  # fmt: skip
     where = ["-c", "#{client_name}", "-t", "#{pane_id}", "-d", literal("#{pane_current_path}")]
-    own = [literal(word) for word in context.own_argv(*words)]
+    own = [literal(word) for word in context.quick_argv(*words)]
     line = to_source([["display-popup", "-E", *size, *where, "--", *own, *_SEAT]])
     return ("run-shell", "-C", line.strip())
 
 
 def _silently(context: Context, *words: str) -> tuple[str, ...]:
     """Run a command that speaks through tmux only: what ``run-shell`` printed would cover the user's pane."""
-    own = literal(shlex.join(context.own_argv("keys", *words)))
+    own = literal(shlex.join(context.quick_argv("keys", *words)))
     seat = "--client=#{q:client_name} --pane='#{pane_id}' --slug=#{q:@bottlemux_slug}"
     return ("run-shell", "-b", f"{own} {seat} >/dev/null 2>&1 || true")

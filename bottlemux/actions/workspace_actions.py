@@ -99,7 +99,7 @@ def _palette(context: Context, subject: Subject) -> Prepared:
         if subject.seat is None
         else [f"--{name}={value}" for name, value in subject.seat._asdict().items()]
     )
-    argv = context.own_argv("palette", "--here", *seat)
+    argv = context.quick_argv("palette", "--here", *seat)
     return Prepared(lambda: Become(tuple(argv)))
 
 

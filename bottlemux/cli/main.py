@@ -35,8 +35,8 @@ def _run_shortly(words: list[str]) -> int | None:
         from bottlemux.cli.quick import follow_audit
 
         return follow_audit(words)
-    if words[:1] == ["start"]:
-        from bottlemux.cli.warm import run_in_fork
+    if words[:1] in (["start"], ["palette"]) or words[:2] == ["keys", "act"]:
+        from bottlemux.cli.handover import hand_over
 
-        return run_in_fork(words)
+        return hand_over(words)
     return None

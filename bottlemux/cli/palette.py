@@ -50,11 +50,9 @@ def run(context: Context, options: argparse.Namespace) -> int:
     first = _first(context, options.do, seat) if options.do else None
     # Everything imported stays: looking for garbage in it costs a tenth of the time to first paint.
     gc.disable()
-    from bottlemux.palette.app import Palette
+    from bottlemux.palette.rehearsal import take
 
-    chosen = Palette(context, lambda slug: go_argv(context, slug, options.client or None), seat=seat).run(
-        first
-    )
+    chosen = take(context, lambda slug: go_argv(context, slug, options.client or None), seat).run(first)
     if chosen is not None:
         console.become(chosen)
     return 0

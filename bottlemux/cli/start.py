@@ -38,7 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(context: Context, options: argparse.Namespace) -> int:
     """Print the preflight, ask, launch and open the window; the slug is the last line of standard output."""
     if not options.dry_run:
-        _warm_up(context)
+        from bottlemux.lifecycle.warming import warm_up
+
+        warm_up(context)
     from bottlemux.lifecycle.planning import StartRequest, plan_start
     from bottlemux.lifecycle.running import start
 
@@ -79,13 +81,3 @@ def _undo_when_ended() -> None:
     for number in (signal.SIGHUP, signal.SIGTERM):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
-
-
-def _warm_up(context: Context) -> None:
-    """Let the sidecars' parent process begin to load while the manifest is read."""
-    from bottlemux.files import make_private_dir, require_private
-    from bottlemux.preload import PRELOADED
-    from sidecars import zygotes
-
-    if not zygotes.serves(context.paths.runtime):
-        zygotes.connect(require_private(make_private_dir(context.paths.runtime)), PRELOADED).close()

@@ -1,7 +1,7 @@
 """Running a command in a fork of the process that has everything imported already.
 
-Half of a start is importing. Where a zygote runs, this process only hands over its arguments, environment, directory
-and standard streams, passes signals on, and takes the exit code. Without one the command runs right here.
+Half of a start is importing. Where a zygote runs, the process that was called only hands over its arguments,
+environment, directory and standard streams (:mod:`bottlemux.cli.handover`), passes signals on, and takes the exit code.
 """
 
 from __future__ import annotations
@@ -9,47 +9,43 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import sys
 
-from bottlemux.directories import find_runtime
-from bottlemux.preload import PRELOADED
-from sidecars import ipc, zygotes
+from sidecars import ipc
 
 TYPE_CHECKING = False  # every start waits for what is imported here
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Sequence
 
-ENTRY = "bottlemux.cli.warm:serve"
 _NEEDED_BY_START = (
+    "bottlemux.cli.dispatch",
     "bottlemux.cli.start",
     "bottlemux.lifecycle.running",
     "bottlemux.session.workspace",
 )
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NEEDED_BY_KEYS = (
+    "prompt_toolkit.application",
+    "prompt_toolkit.input.vt100",
+    "prompt_toolkit.output.vt100",
+    "bottlemux.cli.palette",
+    "bottlemux.palette.popup",
+    "bottlemux.palette.rehearsal:preload",
+    "bottlemux.actions.keytable",
+    "bottlemux.actions.moving",
+    "bottlemux.cli.keys",
+    "bottlemux.lifecycle.status",
+    "bottlemux.approvals.showing",
+    "bottlemux.actions.report",
+    "bottlemux.palette.miniature",
+    "bottlemux.palette.starting",
+)
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH)
 
 
-def run_in_fork(arguments: Sequence[str]) -> int | None:
-    """Run the command in a fork of the running zygote; ``None`` when there is none, and nothing was done."""
-    try:
-        cwd = os.getcwd()  # noqa: PTH109 - pathlib takes longer than all else here
-    except FileNotFoundError:
-        return None
-    connection = zygotes.running(find_runtime(os.environ), PRELOADED)
-    if connection is None:
-        return None
-    with connection:
-        request: dict[str, object] = {
-            "entry": ENTRY,
-            "arguments": list(arguments),
-            "environ": dict(os.environ),
-            "cwd": cwd,
-            "umask": _umask(),
-        }
-        try:
-            ipc.send(connection, request, [0, 1, 2])
-        except OSError:
-            return None  # it ended, idle for long, between our connection and our request
+def await_end(descriptor: int) -> int:
+    """Pass signals on to the fork at the other end of ``descriptor``; return its exit code, or become what it says."""
+    with socket.socket(fileno=descriptor) as connection:
         reply = _await_reply(connection)
     if reply is None:
         return _fail()
@@ -68,12 +64,6 @@ def _fail() -> int:
             "the process that ran this command went away", hint="bottlemux status says what is left"
         )
     )
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _await_reply(connection: socket.socket) -> ipc.Message | None:
@@ -102,8 +92,13 @@ def preload() -> None:
     import_module("bottlemux.manifest.loader").load_examples()
 
 
+def preload_later() -> Sequence[str]:
+    """Name what keys and palette need, to be imported once nothing is asked for."""
+    return _NEEDED_BY_KEYS
+
+
 def serve(connection: socket.socket, request: ipc.Message, descriptors: list[int]) -> None:
-    """Be the command that the client asked for: the other end of :func:`run_in_fork`, in the fork."""
+    """Be the command that the client asked for: the other end of ``hand_over``, in the fork."""
     import threading
 
     from bottlemux.cli import console, dispatch

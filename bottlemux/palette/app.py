@@ -47,20 +47,17 @@ class Palette:
         terminal_output: Output | None = None,
         seat: Seat | None = None,
     ) -> None:
-        self._context = context
-        self.loop = asyncio.new_event_loop()
-        background = Background(self.loop, self._crashed)
-        self.gatherer = Gatherer(context, background, self._know)
+        self._background = Background(self._crashed)
+        self.gatherer = Gatherer(context, self._background, self._know)
         self.flow = Flow(
             context,
-            run=background.run,
+            run=self._background.run,
             leave=self._leave,
             go_argv=go_argv,
             refresh=self.gatherer.ask_statuses,
             seat=seat,
         )
-        self._background = background
-        self._previews = Previews(background, self._redraw)
+        self._previews = Previews(self._background, self._redraw)
         self._query = Buffer(multiline=False, on_text_changed=lambda _buffer: self._typed())
         self.app: Application[Sequence[str] | None] = Application(
             layout=make_layout(self.flow, self._query, self._preview, self._columns),
@@ -78,12 +75,26 @@ class Palette:
         self.app.key_processor.after_key_press.add_handler(lambda _processor: self._follow_query())
         self._painted = False
 
+    def take(
+        self, context: Context, go_argv: Callable[[str | None], Sequence[str]], seat: Seat | None
+    ) -> None:
+        """Take over this process's terminal: for a palette that was made before there was one."""
+        from prompt_toolkit.input import create_input
+        from prompt_toolkit.output import create_output
+
+        self.flow.take(context, go_argv, seat)
+        self.app.input, self.app.output = create_input(), create_output()
+        self.app.renderer.output = self.app.output
+        self.app.renderer.reset()
+
     def run(self, first: tuple[Action, Subject | None] | None = None) -> Sequence[str] | None:
         """Show the palette until it is left; return the command that shall take over, if any.
 
         With ``first`` it shows that action alone, and its subject is chosen if there is none.
         """
-        self.gatherer.read_names()
+        self.loop = asyncio.new_event_loop()
+        self._background.begin(self.loop)
+        self.gatherer.read_names(self.flow.context)
         self.flow.know(self.gatherer.facts)
         if first is not None:
             self.flow.open_at(*first)
@@ -134,7 +145,7 @@ class Palette:
         if not self._painted:
             return Preview()
         page = self.flow.page
-        wanted = preview_of(self._context, page) if isinstance(page, ListPage) else None
+        wanted = preview_of(self.flow.context, page) if isinstance(page, ListPage) else None
         return self._previews.get(*wanted) if wanted is not None else Preview()
 
     def _columns(self) -> int:

@@ -14,12 +14,16 @@ class Background:
     """Runs functions in threads and hands what they return to the screen's own thread.
 
     The screen's state is changed there only, so nothing needs a lock. ``crashed`` gets, in that thread, what a
-    function raised.
+    function raised. Nothing runs before :meth:`begin`.
     """
 
-    def __init__(self, loop: AbstractEventLoop, crashed: Callable[[BaseException], None]) -> None:
-        self._loop = loop
+    def __init__(self, crashed: Callable[[BaseException], None]) -> None:
         self._crashed = crashed
+        self._loop: AbstractEventLoop
+
+    def begin(self, loop: AbstractEventLoop) -> None:
+        """Hand results over to ``loop`` from now on."""
+        self._loop = loop
 
     def run[T](self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         """Start ``work``; ``done`` gets its result."""

@@ -98,8 +98,9 @@ class Gatherer:
         self._report = report
         self._asking_statuses = False
 
-    def read_names(self) -> None:
-        """Read what directory listings tell, at once."""
+    def read_names(self, context: Context) -> None:
+        """Read what directory listings of ``context`` tell, at once; everything later is about it too."""
+        self._context = context
         self.facts = read_names(self._context)
 
     def ask_backends(self) -> None:

@@ -42,14 +42,19 @@ class Flow:
     ) -> None:
         from bottlemux.palette.facts import Facts
 
-        self.context = context
-        self.seat = seat
         self.facts: Facts = Facts()
-        self.recent = load_recent(context.paths)
-        self._run, self._leave, self._go_argv, self._refresh = run, leave, go_argv, refresh
+        self._run, self._leave, self._refresh = run, leave, refresh
         self._rows: list[Row] = []
-        self.main = ListPage("", self._main_rows, lambda row: choosing.choose(self, row), self.recent)
+        self.main = ListPage("", self._main_rows, lambda row: choosing.choose(self, row))
         self.pages: list[Page] = [self.main]
+        self.take(context, go_argv, seat)
+
+    def take(
+        self, context: Context, go_argv: Callable[[str | None], Sequence[str]], seat: Seat | None
+    ) -> None:
+        """Be about ``context``, for somebody who sits at ``seat``."""
+        self.context, self._go_argv, self.seat = context, go_argv, seat
+        self.recent = self.main.recent = load_recent(context.paths)
 
     @property
     def page(self) -> Page:

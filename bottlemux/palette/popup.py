@@ -38,7 +38,7 @@ def popup_argv(context: Context, *words: str) -> Sequence[str] | None:
         return None
     # A popup has the environment and directory of the server, not of this shell.
     seat = [f"--client={client}", f"--pane={pane}", f"--slug={slug}"]
-    own = context.own_argv("palette", "--here", f"--cwd={context.cwd}", *seat, *words)
+    own = context.quick_argv("palette", "--here", f"--cwd={context.cwd}", *seat, *words)
     size = "80%" if int(width) >= _MIN_COLUMNS and int(height) >= _MIN_ROWS else "100%"
     return workspace.popup_argv(own, width=size, height=size)
 

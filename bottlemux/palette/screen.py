@@ -57,7 +57,7 @@ def make_layout(
 
 
 def _rule() -> Window:
-    return Window(width=1, char="|", style="class:hints")
+    return Window(width=1, char="│", style="class:hints")
 
 
 def _title(flow: Flow) -> str:

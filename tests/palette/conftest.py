@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,12 +43,12 @@ def socket_name(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def environ(tmp_path: Path, socket_name: str) -> dict[str, str]:
+def environ(tmp_path: Path, socket_name: str) -> Iterator[dict[str, str]]:
     home = tmp_path / "home"
     project = tmp_path / "project"
     for directory in (home, project):
         directory.mkdir()
-    return {
+    yield {
         "HOME": str(home),
         "PATH": os.environ["PATH"],
         "SHELL": "/bin/sh",
@@ -57,6 +57,21 @@ def environ(tmp_path: Path, socket_name: str) -> dict[str, str]:
         "BOTTLEMUX_STATE_DIR": str(tmp_path / "state"),
         "BOTTLEMUX_CONFIG_DIR": str(tmp_path / "config"),
     }
+    for pid in processes_of(home):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def processes_of(home: Path) -> list[int]:
+    """Return the processes that have this home directory: the warm process outlives the command that needed it."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and f"HOME={home}".encode() in (entry / "environ").read_bytes().split(
+                b"\0"
+            ):
+                found.append(int(entry.name))
+    return found
 
 
 @pytest.fixture

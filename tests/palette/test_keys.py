@@ -218,7 +218,7 @@ def test_a_bug_in_the_background_ends_the_palette_loudly(context: Context) -> No
     action = Action("bug", "bug", "Is a bug.", (), "workspace", lambda _s: None, prepare)
     with create_pipe_input() as keyboard:
         palette = Palette(context, lambda _slug: [], terminal_input=keyboard, terminal_output=DummyOutput())
-        palette.loop.call_later(0.2, lambda: palette.flow.do(action, Subject("workspace")))
+        palette.app.pre_run_callables.append(lambda: palette.flow.do(action, Subject("workspace")))
         with pytest.raises(ZeroDivisionError):
             palette.run()
 

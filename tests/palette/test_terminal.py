@@ -69,11 +69,11 @@ def test_small_terminals(screen: Callable[..., Screen], context: Context, size: 
     one = screen(size)
     one.run(PALETTE, cwd=context.cwd)
     text = one.shows("start demo")
-    assert "|" not in text
+    assert "│" not in text
     one.keys("Up")
     one.shows("> delete ...")
     one.tmux("resize-window", "-x", "120", "-y", "30")
-    one.shows("|")
+    one.shows("│")
     one.keys("C-c")
     assert one.dead() == "0"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sidecars import ipc, zygotes
+from sidecars import ipc, zygote_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -164,31 +164,6 @@ raise SystemExit(len(answer))
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-FOREIGN = """
-import os, socket, sys
-listener = socket.socket(socket.AF_UNIX)
-listener.bind(sys.argv[1])
-os.chmod(sys.argv[1], 0o666)
-os.setuid(65534)
-listener.listen()
-print("ready", flush=True)
-listener.accept()[0].recv(1)
-"""
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_a_socket_of_another_user_is_told_nothing(tmp_path: Path) -> None:
-    path = tmp_path / f"zygote-{zygotes.build_id(['sidecars'])}.sock"
-    command = [sys.executable, "-c", FOREIGN, str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as foreign:
-        try:
-            assert foreign.stdout is not None
-            assert foreign.stdout.readline() == b"ready\n"
-            assert zygotes.running(tmp_path, ["sidecars"]) is None
-        finally:
-            foreign.kill()
-
-
 def test_children_get_nothing_of_the_shell_it_was_started_from(
     started: Callable[..., object], tmp_path: Path
 ) -> None:
@@ -205,14 +180,10 @@ def test_the_name_of_its_socket_changes_with_the_code(
     package.mkdir()
     (package / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    before = zygotes.build_id(["changing_package"])
-    assert zygotes.build_id(["changing_package"]) == before
+    before = zygote_names.build_id(["changing_package"])
+    assert zygote_names.build_id(["changing_package"]) == before
     (package / "other.py").write_text("changed = True")
-    assert zygotes.build_id(["changing_package"]) != before
-
-
-def test_none_running_is_no_error(tmp_path: Path) -> None:
-    assert zygotes.running(tmp_path, ["sidecars"]) is None
+    assert zygote_names.build_id(["changing_package"]) != before
 
 
 def test_the_socket_is_private(started: Callable[..., object], tmp_path: Path) -> None:
