@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+_SHOWN_NAMES = 20
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import ClassVar
@@ -48,6 +50,22 @@ class NotFoundError(BottlemuxError):
 
 
 def unknown_name(kind: str, name: str, known: list[str], *, hint: str = "") -> NotFoundError:
-    """Return the error for an unknown ``name``, listing the ``known`` ones."""
-    listing = ", ".join(sorted(known)) if known else "none"
-    return NotFoundError(f"no {kind} {name!r} (known: {listing})", hint=hint)
+    """Return the error for an unknown ``name``, listing the ``known`` ones, with the nearest as a hint."""
+    near = nearest(name, known)
+    hints = [f"did you mean {near!r}?"] if near else []
+    return NotFoundError(
+        f"no {kind} {name!r} (known: {_listing(known)})", hint=" ".join([*hints, hint]).strip()
+    )
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Return which of ``known`` was probably meant by ``name``; empty when none is close."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, known, n=1)), "")
+
+
+def _listing(known: list[str]) -> str:
+    shown = sorted(known)[:_SHOWN_NAMES]
+    more = len(known) - len(shown)
+    return ", ".join([*shown, *([f"and {more} more"] if more else [])]) or "none"

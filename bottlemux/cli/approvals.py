@@ -45,6 +45,8 @@ def _list(context: Context, options: argparse.Namespace) -> int:
     if options.json:
         console.write_json([_record(proposal) for proposal in proposals])
         return 0
+    if not proposals:
+        console.remark("no agent asks for anything")
     for proposal in proposals:
         row = _row(proposal)
         sys.stdout.write("\t".join((*row, proposal.state) if options.all else row) + "\n")

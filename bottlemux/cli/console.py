@@ -98,6 +98,22 @@ def table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> Iterator[st
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
+def fitted(line: str) -> str:
+    """Return ``line`` cut to the width of the terminal, if standard output is one."""
+    if not sys.stdout.isatty():
+        return line
+    import shutil
+
+    width = shutil.get_terminal_size().columns
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
+def remark(text: str) -> None:
+    """Tell a person something that no script wants to read: only where standard error is a terminal."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{text}\n")
+
+
 def write_json(value: object) -> None:
     """Write one JSON document to standard output."""
     import json

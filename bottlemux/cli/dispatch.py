@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 from importlib import import_module
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from bottlemux import __version__
 from bottlemux.cli.console import Become
-from bottlemux.errors import BottlemuxError, UsageError
+from bottlemux.errors import BottlemuxError, UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,24 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(*args, **options)  # type: ignore[arg-type]  # pyright: ignore
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"{self.prog} --help")
+        raise wrong_usage(message, self.prog)
+
+
+_CHOICE = re.compile(
+    r"argument (?P<what>[^:]+): invalid choice: '(?P<given>.*)' \(choose from (?P<known>.*)\)"
+)
+
+
+def wrong_usage(message: str, program: str) -> UsageError:
+    """Return the error for what argparse says, with what was probably meant."""
+    hint = f"{program} --help"
+    if not (found := _CHOICE.fullmatch(message)):
+        return UsageError(message, hint=hint)
+    if near := nearest(found["given"], re.findall(r"[\w-]+", found["known"])):
+        hint = f"did you mean {near!r}? {hint}"
+    if found["what"] == "COMMAND":
+        return UsageError(f"no command {found['given']!r}", hint=hint)
+    return UsageError(message, hint=hint)
 
 
 def dispatch(words: list[str]) -> int:

@@ -28,7 +28,14 @@ COLUMNS = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to ``parser``."""
-    parser.add_argument("what", choices=sorted(_LISTINGS), help="what to list; columns are tab-separated")
+    parser.add_argument(
+        "what",
+        metavar="WHAT",
+        nargs="?",
+        choices=sorted(_LISTINGS),
+        default="active",
+        help=f"{', '.join(sorted(_LISTINGS))} (default: active); columns are tab-separated",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document: an object for each line")
     parser.set_defaults(run=run)
 
@@ -41,6 +48,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
     if options.json:
         console.write_json([dict(zip(COLUMNS[options.what], row, strict=True)) for row in rows])
         return 0
+    if not rows:
+        console.remark(f"nothing to list: {options.what}")
     for row in rows:
         sys.stdout.write("\t".join(map(printable, row)) + "\n")
     return 0

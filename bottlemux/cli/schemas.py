@@ -89,6 +89,11 @@ _SCHEMAS: dict[str, tuple[str, str, Callable[[], dict[str, Any]]]] = {
     ),
     "doctor": ("Findings", "What `bottlemux doctor --json` prints.", _doctor),
     "layout-list": ("Layouts", "What `bottlemux layout list --json` prints.", _layouts),
+    "info": (
+        "Programs",
+        "What `bottlemux info --json` prints; `path` is empty for one that is not on this machine.",
+        lambda: _object("Program", dict.fromkeys(("name", "path", "tested", "install"), str)),
+    ),
     "status": ("Bottles", "What `bottlemux status --json` prints.", _status),
     **{
         f"list-{what}": (f"Listing of {what}", f"What `bottlemux list {what} --json` prints.", _listing(what))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from bottlemux.cli import console
 from bottlemux.errors import BottlemuxError, UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def for_each(
         identities = [identity for identity in store.identities() if default(identity)]
     else:
         identities = [store.resolve_prefix(slug) for slug in options.slugs]
+    if not identities:
+        console.remark("there is no such bottle; bottlemux status shows all")
     code = 0
     for identity in identities:
         try:

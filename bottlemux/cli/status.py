@@ -32,7 +32,9 @@ def run(context: Context, options: argparse.Namespace) -> int:
         console.write_json([row.to_json() for row in rows])
         return 0
     for line in console.table([_cells(row) for row in rows], _HEADINGS):
-        sys.stdout.write(line + "\n")
+        sys.stdout.write((line if options.slug else console.fitted(line)) + "\n")
+    if not rows:
+        console.remark("no bottle yet; bottlemux start AGENT makes one (bottlemux list agents)")
     if options.slug:
         sys.stdout.write(f"  known by: {rows[0].source}\n")
         for name, text in rows[0].services.items():

@@ -22,6 +22,7 @@ PRINTED = {
     "audit": ["audit", "SLUG", "--json"],
     "approvals": ["approvals", "list", "--all", "--json"],
     "doctor": ["doctor", "--json"],
+    "info": ["info", "--json"],
     "layout-list": ["layout", "list", "--json"],
     "status": ["status", "--json"],
     **{f"list-{what}": ["list", what, "--json"] for what in COLUMNS},

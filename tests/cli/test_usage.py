@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from tests.e2e.world import World
 
 MISTAKES = {
-    "unknown command": (["frobnicate"], 2, "invalid choice: 'frobnicate'"),
+    "unknown command": (["frobnicate"], 2, "no command 'frobnicate'"),
     "no agent": (["start"], 2, "required: AGENT"),
     "unknown agent": (["start", "nobody", "--yes"], 4, "no agent 'nobody' (known: claude, demo,"),
     "unknown backend": (["start", "shell", "--yes", "--backend", "xen"], 2, "no backend 'xen'"),
     "unknown layout": (["start", "shell", "--yes", "--layout", "xx"], 4, "no layout 'xx'"),
+    "mistyped command": (["strat"], 2, "no command 'strat'"),
     "bad workspace": (["start", "shell", "--workspace", "xx"], 2, "invalid choice: 'xx'"),
     "no directory": (["start", "shell", "--cwd", "/nowhere"], 2, "'/nowhere' is not a directory"),
     "nobody to ask": (["start", "shell"], 2, "there is no terminal to confirm on"),
@@ -100,3 +101,28 @@ def test_doctor_speaks_json(world: World) -> None:
     assert {"name", "level", "detail", "fix"} == set(checks[0])
     assert all(check["fix"] for check in checks if check["level"] == "error")
     assert done.returncode == (3 if any(check["level"] == "error" for check in checks) else 0)
+
+
+SUGGESTIONS = {
+    "command": (["strat", "demo"], "did you mean 'start'?"),
+    "listing": (["list", "agent"], "did you mean 'agents'?"),
+    "agent": (["start", "dmeo", "--dry-run"], "did you mean 'demo'?"),
+    "layout": (["layout", "show", "defualt"], "did you mean 'default'?"),
+    "action": (["layout", "shwo"], "did you mean 'show'?"),
+    "topic": (["help", "manifset"], "did you mean 'manifest'?"),
+}
+
+
+@pytest.mark.parametrize(("words", "suggestion"), SUGGESTIONS.values(), ids=SUGGESTIONS)
+def test_a_mistyped_name_is_answered_with_the_one_that_was_meant(
+    world: World, words: list[str], suggestion: str
+) -> None:
+    assert f"hint: {suggestion}" in world.try_run(*words).stderr
+
+
+def test_a_mistyped_slug_too(world: World, slug: str) -> None:
+    assert f"did you mean {slug!r}?" in world.try_run("logs", f"x{slug}").stderr
+
+
+def test_list_alone_is_what_runs(world: World, slug: str) -> None:
+    assert slug in world.run("list")
