@@ -93,6 +93,32 @@ def _keys(context: Context, _subject: Subject) -> Prepared:
     return Prepared(carry_out)
 
 
+def _bind_keys(context: Context, _subject: Subject) -> Prepared:
+    from bottlemux.actions import binding
+
+    there = binding.installed(context)
+    if there is not None:
+        name = binding.spoken(there.table, there.key)
+
+        def undo() -> Outcome:
+            return Told("\n".join(binding.uninstall(context)))
+
+        text = f"{name} opens bottlemux's keys; this puts back what it did before"
+        return Prepared(undo, text, "Unbind it?")
+    name = binding.spoken(*binding.leader(context))
+
+    def carry_out() -> Outcome:
+        made = binding.install(context)
+        lost = f"\nuntil unbound, {name} no longer does: {made.before.line}" if made.before.line else ""
+        return Told(f"{name} opens bottlemux's keys; {name} ? shows them{lost}")
+
+    text = (
+        f"binds {name} in this tmux server to bottlemux's own keys, until it is unbound or the server ends\n"
+        "(for every server: bottlemux keys install --conf)"
+    )
+    return Prepared(carry_out, text, "Bind it?")
+
+
 def _palette(context: Context, subject: Subject) -> Prepared:
     seat = (
         []
@@ -128,6 +154,8 @@ WORKSPACE_ACTIONS = (
            "workspace", always, _attach, "go"),
     Action("status", "status", "Show how all bottles are doing.", ("s",), "workspace", always, _status, "look"),
     Action("keys", "keys", "Show bottlemux's keys in tmux.", ("?",), "workspace", always, _keys, "look"),
+    Action("bind-keys", "bind keys", "Bind a tmux key to all of bottlemux's keys, or undo that exactly.", (),
+           "workspace", always, _bind_keys, "machine"),
     Action("doctor", "doctor", "Say what works on this machine and how to mend the rest.", ("D",), "workspace",
            always, _doctor, "machine"),
     Action("cleanup", "cleanup", "List, then remove, what no live bottle owns.", ("C",), "workspace", always,

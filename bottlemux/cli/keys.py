@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from bottlemux.cli import bound
-from bottlemux.errors import BottlemuxError
+from bottlemux.cli import bound, console
 from bottlemux.text import printable
 
 if TYPE_CHECKING:
@@ -23,116 +21,88 @@ def configure(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="the cheat sheet, and what is installed")
     show.set_defaults(run=_show)
     install = actions.add_parser("install", help="bind one key of the running tmux server to all of ours")
-    install.add_argument("--key", metavar="K", help="the key (default: as config.toml has it, else b)")
+    _add_leader(install)
     install.add_argument(
-        "--table", choices=("prefix", "root"), help="after the prefix key (default), or alone"
+        "--conf", action="store_true", help="and of later ones, by a line in tmux.conf, which is shown first"
     )
+    install.add_argument("-y", "--yes", action="store_true", help="do not ask about tmux.conf")
     install.set_defaults(run=_install)
-    uninstall = actions.add_parser("uninstall", help="put back what the key did before")
+    uninstall = actions.add_parser("uninstall", help="put back what the key did before, and tmux.conf")
     uninstall.add_argument(
         "--force", action="store_true", help="remove our keys even if they were changed; a changed key stays"
     )
     uninstall.set_defaults(run=_uninstall)
+    load = actions.add_parser("load")  # what the line in tmux.conf calls: no help lists it
+    _add_leader(load)
+    load.set_defaults(run=_load)
     bound.add_actions(actions.add_parser)
 
 
+def _add_leader(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--key", metavar="K", help="the key (default: as config.toml has it, else b)")
+    parser.add_argument(
+        "--table", choices=("prefix", "root"), help="after the prefix key (default), or alone"
+    )
+
+
 def _show(context: Context, _options: argparse.Namespace) -> int:
+    from bottlemux.actions import binding
     from bottlemux.actions.keytable import cheat_sheet
 
-    installed = _read(context)
-    sys.stdout.write(f"{_name(installed) if installed else _configured(context)}, then:\n")
+    there = binding.installed(context)
+    sys.stdout.write(f"{_name(there) if there else binding.spoken(*binding.leader(context))}, then:\n")
     for line in cheat_sheet(context):
         sys.stdout.write(f"{line}\n")
-    if installed is None:
+    if there is None:
         sys.stdout.write("not installed: bottlemux keys install\n")
+    if (written := binding.written(context)) is not None:
+        sys.stdout.write(f"every tmux server gets them: {printable(written.path)}\n")
     return 0
 
 
 def _name(installed: Installed) -> str:
-    return _spoken(installed.table, installed.key)
+    from bottlemux.actions.binding import spoken
 
-
-def _configured(context: Context) -> str:
-    from bottlemux.manifest.config import load_config
-
-    keys = load_config(context.paths).keys
-    return _spoken(keys.table, keys.leader)
-
-
-def _spoken(table: str, key: str) -> str:
-    return f"prefix {key}" if table == "prefix" else key
+    return spoken(installed.table, installed.key)
 
 
 def _install(context: Context, options: argparse.Namespace) -> int:
-    from bottlemux.actions.keytable import key_bindings
-    from bottlemux.manifest.config import load_config
-    from bottlemux.session.keys import install
+    from bottlemux.actions import binding
 
-    chosen = load_config(context.paths).keys
-    if (there := _read(context)) is not None:
-        raise BottlemuxError(
-            f"the keys are installed already, on {_name(there)}", hint="bottlemux keys uninstall"
-        )
-    server = context.workspace.server
-    installed = install(
-        server, key_bindings(context), table=options.table or chosen.table, key=options.key or chosen.leader
-    )
-    _write(context, installed)
-    if installed.before.line:
-        sys.stdout.write(
-            f"until uninstalled, {_name(installed)} no longer does: {printable(installed.before.line)}\n"
-        )
-    sys.stdout.write(f"{_name(installed)} opens bottlemux's keys; {_name(installed)} ? shows them\n")
+    line = binding.planned_line(context, options.table, options.key) if options.conf else None
+    there = binding.installed(context)
+    if there is None or line is None:
+        there = binding.install(context, options.table, options.key)
+        if there.before.line:
+            sys.stdout.write(
+                f"until uninstalled, {_name(there)} no longer does: {printable(there.before.line)}\n"
+            )
+    sys.stdout.write(f"{_name(there)} opens bottlemux's keys; {_name(there)} ? shows them\n")
+    if line is None:
+        return 0
+    sys.stdout.write(f"\n{printable(line.path)} gets these lines at its end:\n")
+    for text in line.added.strip("\n").split("\n"):
+        sys.stdout.write(f"  {printable(text)}\n")
+    sys.stdout.flush()
+    if not options.yes and not console.confirm("Write them?"):
+        sys.stdout.write("tmux.conf stays as it is\n")
+        return 1
+    binding.write_line(context, line)
+    return 0
+
+
+def _load(context: Context, options: argparse.Namespace) -> int:
+    from bottlemux.actions import binding
+
+    if binding.installed(context) is None:
+        binding.install(context, options.table, options.key)
     return 0
 
 
 def _uninstall(context: Context, options: argparse.Namespace) -> int:
-    from bottlemux.session.keys import changes, uninstall
+    from bottlemux.actions import binding
 
-    installed = _read(context)
-    if installed is None:
-        sys.stdout.write("no keys are installed in this tmux server\n")
-        return 0
-    server = context.workspace.server
-    changed = changes(server, installed)
-    if changed and not options.force:
-        raise BottlemuxError(
-            f"somebody changed the keys since: {'; '.join(changed)}",
-            hint="bottlemux keys uninstall --force removes the rest and leaves a changed key as it is",
-        )
-    leader_changed = any(line.startswith(f"{installed.key} is now") for line in changed)
-    uninstall(server, installed, keep_key=leader_changed)
-    _write(context, None)
-    sys.stdout.write(f"{_name(installed)} is {'left as it is' if leader_changed else 'as it was'}\n")
+    done = binding.uninstall(context, force=options.force)
+    for line in done or ["no keys are installed in this tmux server"]:
+        sys.stdout.write(f"{printable(line)}\n")
     return 0
-
-
-def _read_all(context: Context) -> dict[str, object]:
-    try:
-        value: object = json.loads(context.paths.keys.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise BottlemuxError(f"{context.paths.keys}: broken record: {error}") from error
-    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
-
-
-def _read(context: Context) -> Installed | None:
-    """Return what is installed in the running server; what a server before it had went with it."""
-    from bottlemux.session.keys import Installed, is_there
-
-    server = context.workspace.server
-    record = _read_all(context).get(str(server.socket_path))
-    installed = None if record is None else Installed.from_json(record)
-    return installed if installed is not None and is_there(server, installed) else None
-
-
-def _write(context: Context, installed: Installed | None) -> None:
-    from bottlemux.files import make_private_dir, write_json
-
-    records = _read_all(context)
-    records.pop(str(context.workspace.server.socket_path), None)
-    if installed is not None:
-        records[str(context.workspace.server.socket_path)] = installed.to_json()
-    make_private_dir(context.paths.keys.parent)
-    write_json(context.paths.keys, records)

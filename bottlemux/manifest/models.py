@@ -18,6 +18,7 @@ MAX_SKILL_LENGTH = 64
 
 _ENGINE_WORDS = ("auto", "builtin")
 _WINDOW_NAME_FIELDS = ("mark", "count", "name", "agent", "slug", "directory", "state")
+_KEY = re.compile(r"[^\s\x00-\x1f\x7f-][^\s\x00-\x1f\x7f]{0,15}|-")
 _MIB = 1024 * 1024
 _MEMORY = re.compile(r"([0-9]{1,6})([mg])")
 _MEMORY_UNITS = {"m": _MIB, "g": 1024 * _MIB}
@@ -67,6 +68,12 @@ def _checked_window_name(form: str) -> str:
     return form
 
 
+def _checked_key(text: str) -> str:
+    if not _KEY.fullmatch(text):
+        raise ValueError("must be a key as tmux writes it, such as b, C-a or F9")
+    return text
+
+
 def _error_at(place: tuple[str | int, ...], message: str) -> PydanticCustomError:
     return PydanticCustomError("at", "{message}", {"at": place, "message": message})
 
@@ -104,9 +111,8 @@ SkillName = Annotated[str, AfterValidator(_checked_skill)]
 Image = Annotated[str, AfterValidator(_checked_image)]
 Engine = Annotated[str, AfterValidator(_checked_engine)]
 Name = Annotated[str, AfterValidator(_checked_name)]
-KEY_NAME = r"[^-\x00-\x20\x7f][^\x00-\x20\x7f]{0,15}|-"
-"""A key as tmux writes it: ``b``, ``C-a``, ``F9``. Whether tmux knows it is asked of tmux."""
-KeyName = Annotated[str, Field(pattern=rf"^({KEY_NAME})\z")]
+KeyName = Annotated[str, AfterValidator(_checked_key)]
+"""A key as tmux writes it. Whether tmux knows it is asked of tmux."""
 Argument = Annotated[str, Field(pattern=r"^[^\x00]*\z")]
 # YAML has lists, the models have tuples: only the container is converted, never what is in it.
 Arguments = Annotated[tuple[Argument, ...], Field(strict=False)]
@@ -237,7 +243,7 @@ class Keys(_Model):
 
     leader: KeyName = "b"
     table: Literal["prefix", "root"] = "prefix"
-    actions: dict[str, Annotated[str, Field(pattern=rf"^({KEY_NAME})?\z")]] = {}
+    actions: dict[str, Annotated[str, AfterValidator(lambda text: text and _checked_key(text))]] = {}
 
 
 class Config(_Model):
