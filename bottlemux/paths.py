@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROJECT_DIR = ".bottlemux"
+LAYOUT_SCHEMA = "layout.schema.json"
+"""Beside layouts, for editors: shipped, and written by ``layout save``."""
 
 
 @dataclass(frozen=True)

@@ -6,25 +6,50 @@ from typing import TYPE_CHECKING
 
 from bottlemux.actions.conditions import always, before_a_bottle
 from bottlemux.actions.model import Action, GoTo, Outcome, Prepared, Told, Typed
-from bottlemux.errors import UsageError
+from bottlemux.errors import BottlemuxError, UsageError
 
 if TYPE_CHECKING:
     from bottlemux.actions.model import Subject
     from bottlemux.lifecycle.context import Context
+    from bottlemux.lifecycle.sessions import Part
+    from bottlemux.session.layout_files import LayoutFile
 
 
 def _apply(context: Context, subject: Subject) -> Prepared:
+    from bottlemux.lifecycle import arranging
+    from bottlemux.session.layout_files import find_layout
+
     slug = _in_front(subject)
+    file = find_layout(subject.name, context.paths, context.cwd)
+    if file.load().is_session:
+        return _apply_session(context, file)
 
     def carry_out() -> Outcome:
-        from bottlemux.lifecycle.arranging import apply
-
-        slugs, unused = apply(context, subject.name, slug)
-        lines = [f"{done}: now in layout {subject.name}" for done in slugs]
-        lines += [f"no window is left for a part of it: start {window.agent or 'AGENT'}" for window in unused]
-        return Told("\n".join(lines)) if unused or len(slugs) != 1 else GoTo(slugs[0])
+        info = arranging.current_window(context, slug)
+        arranging.apply(context, file, info)
+        return GoTo(info.slug)
 
     return Prepared(carry_out)
+
+
+def _apply_session(context: Context, file: LayoutFile) -> Prepared:
+    from bottlemux.lifecycle.sessions import carry_out, plan_session
+
+    plan = plan_session(context, file)
+    lines: list[str] = [f"{part.name}: {part.problem.message}" for part in plan.failed if part.problem]
+
+    def report(part: Part, outcome: str | BottlemuxError) -> None:
+        lines.append(
+            f"{part.name}: {outcome.message}"
+            if isinstance(outcome, BottlemuxError)
+            else f"{outcome}: started"
+        )
+
+    def act() -> Outcome:
+        lines.extend(f"{slug}: now in layout {file.name}" for slug in carry_out(context, plan, report))
+        return Told("\n".join(lines))
+
+    return Prepared(act, "\n".join([*lines, plan.text()]), plan.question)
 
 
 def _save(context: Context, subject: Subject) -> Prepared:

@@ -13,11 +13,20 @@ if TYPE_CHECKING:
     import argparse
 
     from bottlemux.lifecycle.context import Context
+    from bottlemux.session.layout_files import LayoutFile
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to ``parser``."""
-    parser.add_argument("--layout", metavar="NAME", help="put the current windows into this layout")
+    parser.add_argument(
+        "--layout",
+        metavar="NAME",
+        help="a layout: of a whole session, to start what it names and arrange all windows; "
+        "of one, for the windows that are opened now",
+    )
+    parser.add_argument(
+        "-y", "--yes", action="store_true", help="start what a layout names without a question"
+    )
     parser.set_defaults(run=run)
 
 
@@ -34,5 +43,18 @@ def run(context: Context, options: argparse.Namespace) -> int:
         columns, rows = 200, 50
     with contextlib.suppress(OSError):
         warm_up(context)
-    prepare_workspace(context, size=(columns, rows), layout=options.layout)
+    layout = options.layout
+    if layout and (file := _layout(context, layout)).load().is_session:
+        from bottlemux.cli.arranging import arrange_session
+
+        # What failed was said, and what runs can be looked at.
+        arrange_session(context, file, yes=options.yes)
+        layout = None
+    prepare_workspace(context, size=(columns, rows), layout=layout)
     return console.become(context.workspace.attach_argv())
+
+
+def _layout(context: Context, name: str) -> LayoutFile:
+    from bottlemux.session.layout_files import find_layout
+
+    return find_layout(name, context.paths, context.cwd)

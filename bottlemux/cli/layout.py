@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bottlemux.cli import console
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
     from bottlemux.lifecycle.context import Context
+    from bottlemux.session.layout_files import LayoutFile
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,10 +28,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     save.add_argument("--session", action="store_true", help="the windows of all bottles")
     save.add_argument("--force", action="store_true", help="replace a layout of this name")
     save.set_defaults(run=_save)
-    apply = actions.add_parser("apply", help="rearrange a running window; its programs go on")
+    apply = actions.add_parser("apply", help="rearrange a running window, or start and arrange a session")
     _add_slug(apply)
     apply.add_argument("--close", action="store_true", help="end the panes that the layout has no place for")
+    apply.add_argument(
+        "--session", action="store_true", help="all windows, as a layout with several windows always is"
+    )
+    apply.add_argument(
+        "-y", "--yes", action="store_true", help="start what the layout names without a question"
+    )
     apply.set_defaults(run=_apply)
+    schema = actions.add_parser("schema", help="print the JSON schema of layout files, for editors")
+    schema.set_defaults(run=_schema)
     remove = actions.add_parser("rm", help="delete a layout of yours")
     remove.set_defaults(run=_remove)
     for action in (show, save, apply, remove):
@@ -62,13 +72,20 @@ _HEADINGS = ("NAME", "ORIGIN", "FILE")
 
 
 def _show(context: Context, options: argparse.Namespace) -> int:
-    from bottlemux.session.layout_files import find_layout, load_layout
+    from bottlemux.session.layout_files import find_layout
     from bottlemux.text import printable
 
-    path = find_layout(options.name, context.paths, context.cwd).path
-    load_layout(path)
-    for line in path.read_text("utf-8").splitlines():
+    file = find_layout(options.name, context.paths, context.cwd)
+    file.load()
+    for line in file.text().splitlines():
         sys.stdout.write(printable(line) + "\n")
+    return 0
+
+
+def _schema(_context: Context, _options: argparse.Namespace) -> int:
+    from bottlemux.session.layout_files import json_schema
+
+    sys.stdout.write(json_schema())
     return 0
 
 
@@ -86,15 +103,24 @@ def _save(context: Context, options: argparse.Namespace) -> int:
 
 
 def _apply(context: Context, options: argparse.Namespace) -> int:
-    from bottlemux.lifecycle.arranging import apply
+    from bottlemux.lifecycle import arranging
+    from bottlemux.session.layout_files import find_layout
 
-    slugs, unused = apply(context, options.name, options.slug, close=options.close)
-    for slug in slugs:
-        sys.stdout.write(f"{slug}: now in layout {options.name}\n")
-    for window in unused:
-        agent = window.agent or "AGENT"
-        sys.stderr.write(f"bottlemux: warning: no window is left for a part of the layout: start {agent}\n")
+    info = arranging.current_window(context, options.slug) if options.slug else None
+    directory = Path(context.store.load(info.slug).cwd) if info else context.cwd
+    file = find_layout(options.name, context.paths, directory)
+    if info is None and (options.session or file.load().is_session):
+        return _apply_session(context, file, options)
+    info = info or arranging.current_window(context, None)
+    arranging.apply(context, file, info, close=options.close)
+    sys.stdout.write(f"{info.slug}: now in layout {options.name}\n")
     return 0
+
+
+def _apply_session(context: Context, file: LayoutFile, options: argparse.Namespace) -> int:
+    from bottlemux.cli.arranging import arrange_session
+
+    return arrange_session(context, file, yes=options.yes, close=options.close)
 
 
 def _remove(context: Context, options: argparse.Namespace) -> int:

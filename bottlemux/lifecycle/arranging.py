@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bottlemux.errors import BottlemuxError, NotFoundError, UsageError
 from bottlemux.files import make_private_dir, write_atomic
 from bottlemux.lifecycle.running import find_bottle
-from bottlemux.lifecycle.windows import pane_argv
-from bottlemux.session.layout import Layout, PaneLayout, WindowLayout
-from bottlemux.session.layout_files import check_name, dump_layout, find_layout, load_layout
+from bottlemux.lifecycle.windows import naming, pane_argv
+from bottlemux.paths import LAYOUT_SCHEMA
+from bottlemux.session.layout import UNNAMED, Layout
+from bottlemux.session.layout_files import check_name, dump_layout, find_layout, json_schema
+from bottlemux.session.naming import rename_commands
 from bottlemux.session.rearranging import rearrange
-from bottlemux.session.saving import read_window, to_layout
+from bottlemux.session.saving import read_windows, to_layout
+from bottlemux.state.metadata import Metadata
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bottlemux.lifecycle.context import Context
+    from bottlemux.session.layout import PaneLayout, WindowLayout
+    from bottlemux.session.layout_files import LayoutFile
     from bottlemux.session.models import WindowInfo
+    from bottlemux.state.store import BrokenRecord
 
 
 def current_window(context: Context, slug: str | None) -> WindowInfo:
@@ -39,11 +45,31 @@ def current_window(context: Context, slug: str | None) -> WindowInfo:
 
 
 def capture(context: Context, windows: Sequence[WindowInfo]) -> Layout:
-    """Return ``windows`` as they are now."""
+    """Return ``windows`` as they are now, with what it takes to start their agents again."""
     if not windows:
         raise NotFoundError("no bottle has a window", hint="bottlemux start AGENT opens one")
-    server = context.workspace.server
-    return Layout(windows=tuple(to_layout(read_window(server, info.window_id), info) for info in windows))
+    live = read_windows(context.workspace.server, [info.window_id for info in windows])
+    names, records = naming(context), {record.identity: record for record in context.store.list()}
+    return Layout(
+        windows=tuple(
+            to_layout(live[info.window_id], info, names).model_copy(update=_origin(records.get(info.slug)))
+            for info in windows
+            if info.window_id in live
+        )
+    )
+
+
+def _origin(record: Metadata | BrokenRecord | None) -> dict[str, object]:
+    if not isinstance(record, Metadata):
+        return {}
+    return {
+        "agent": record.agent,
+        "slug": record.identity,
+        "bottle": record.bottle,
+        "start_directory": record.cwd,
+        "workspace": record.workspace,
+        "args": record.args,
+    }
 
 
 def save(context: Context, name: str, layout: Layout, *, replace_old: bool = False) -> Path:
@@ -53,6 +79,7 @@ def save(context: Context, name: str, layout: Layout, *, replace_old: bool = Fal
         raise BottlemuxError(f"there is a layout {name!r} already", hint="give --force to replace it")
     make_private_dir(path.parent)
     write_atomic(path, dump_layout(layout))
+    write_atomic(path.parent / LAYOUT_SCHEMA, json_schema(), durable=False)
     return path
 
 
@@ -66,43 +93,22 @@ def remove(context: Context, name: str) -> Path:
     return path
 
 
-def apply(
-    context: Context, name: str, slug: str | None, *, close: bool = False
-) -> tuple[list[str], list[WindowLayout]]:
-    """Give running windows the layout ``name``; return the slugs, and the parts no window was there for.
-
-    A layout of one window is for the window of ``slug`` (see :func:`current_window`); one of several is for all
-    windows, by their agents' names.
-    """
-    if slug is not None:
-        slug = context.store.resolve_prefix(slug)
-    directory = Path(context.store.load(slug).cwd) if slug else context.cwd
-    layout = load_layout(find_layout(name, context.paths, directory).path)
-    pairs, unused = _pairs(context, layout, slug)
-    for window, info in pairs:
-        _apply_one(context, window, info, close=close)
-    return [info.slug for _, info in pairs], unused
+def apply(context: Context, file: LayoutFile, info: WindowInfo, *, close: bool = False) -> None:
+    """Give the running window ``info`` a window of the layout in ``file``: its agent's, else the first."""
+    window = file.load().window_for(info.agent)
+    arrange(context, window, info, close=close)
+    if window.window_name != UNNAMED:
+        context.workspace.server.batch(rename(context, window, info))
 
 
-def _pairs(
-    context: Context, layout: Layout, slug: str | None
-) -> tuple[list[tuple[WindowLayout, WindowInfo]], list[WindowLayout]]:
-    if len(layout.windows) == 1 or slug is not None:
-        return [(layout.windows[0], current_window(context, slug))], []
-    left = context.workspace.list()
-    pairs: list[tuple[WindowLayout, WindowInfo]] = []
-    unused: list[WindowLayout] = []
-    for window in layout.windows:
-        info = next((info for info in left if window.agent in {None, info.agent}), None)
-        if info is None:
-            unused.append(window)
-        else:
-            left.remove(info)
-            pairs.append((window, info))
-    return pairs, unused
+def rename(context: Context, window: WindowLayout, info: WindowInfo) -> list[list[str]]:
+    """Return what names the window ``info`` as ``window`` says, its mark kept."""
+    name = info.slug if window.window_name == UNNAMED else window.window_name
+    return rename_commands(info, naming(context).renamed(info.name, name))
 
 
-def _apply_one(context: Context, window: WindowLayout, info: WindowInfo, *, close: bool) -> None:
+def arrange(context: Context, window: WindowLayout, info: WindowInfo, *, close: bool = False) -> None:
+    """Give the running window ``info`` the arrangement and the panes of ``window``."""
     record = context.store.load(info.slug)
 
     def argv_for(pane: PaneLayout) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bottlemux.lifecycle.planning import check_layout
 from bottlemux.lifecycle.running import find_bottle
 from bottlemux.lifecycle.windows import window_for
 from bottlemux.state.liveness import is_alive
@@ -21,14 +20,16 @@ def prepare_workspace(context: Context, *, size: tuple[int, int], layout: str | 
 
     ``size`` is columns and rows of the terminal that will attach. ``layout`` is for the windows opened here.
     """
-    if layout is not None:
-        check_layout(context, layout, context.cwd)
-    workspace = context.workspace
+    if not open_missing(context, size=size, layout=layout):
+        context.workspace.ensure(size=size)
+
+
+def open_missing(context: Context, *, size: tuple[int, int], layout: str | None = None) -> bool:
+    """Open the window of each running bottle that has none; tell whether there was any."""
     missing = _windowless(context, layout)
     if missing:
-        workspace.open_windows(missing, size=size)
-    else:
-        workspace.ensure(size=size)
+        context.workspace.open_windows(missing, size=size)
+    return bool(missing)
 
 
 def _windowless(context: Context, layout: str | None) -> list[WindowSpec]:

@@ -128,8 +128,9 @@ def with_identity(planned: Planned, identity: str) -> Planned:
     return replace(planned, plan=planned.backend.prepare(spec))
 
 
-def check_layout(context: Context, name: str, directory: Path) -> None:
+def check_layout(context: Context, reference: str, directory: Path) -> None:
     """Raise ``NotFoundError`` for an unknown layout, listing the known ones."""
+    name = reference.partition(":")[0]
     known = list_layouts(context.paths, directory)
     if name not in known:
         raise unknown_name("layout", name, known, hint="bottlemux list layouts")

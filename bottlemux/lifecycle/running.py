@@ -35,6 +35,20 @@ def start(context: Context, planned: Planned) -> str:
 
     When any of it fails nothing is left.
     """
+    record, bottle = launch(context, planned)
+    try:
+        _open_window(context, window_for(context, record, bottle))
+    except BaseException:
+        undo(context, record, bottle)
+        raise
+    return record.identity
+
+
+def launch(context: Context, planned: Planned) -> tuple[Metadata, Bottle]:
+    """Carry out a plan for a new bottle but for its window; :func:`undo` takes it back.
+
+    When it fails nothing is left. Several may be launched at once, by threads.
+    """
     spec = planned.spec
     agent = spec.resolved.agent
     record = context.store.create(
@@ -54,12 +68,16 @@ def start(context: Context, planned: Planned) -> str:
     try:
         # First of all: a start that is killed from here on can be resumed with its task.
         write_atomic(context.paths.bottle(record.identity).guest / "prompt", spec.prompt, durable=False)
-        bottle = planned.backend.launch(with_identity(planned, record.identity).plan)
-        _open_window_or_close(context, record, bottle)
+        return record, planned.backend.launch(with_identity(planned, record.identity).plan)
     except BaseException:
         _discard(context, record.identity)
         raise
-    return record.identity
+
+
+def undo(context: Context, record: Metadata, bottle: Bottle) -> None:
+    """End a bottle that was just launched, and forget it."""
+    bottle.close()
+    _discard(context, record.identity)
 
 
 def _discard(context: Context, identity: str) -> None:
@@ -79,14 +97,6 @@ def _base_commit(spec: BottleSpec) -> str | None:
     return base_commit(spec.directory)
 
 
-def _open_window_or_close(context: Context, record: Metadata, bottle: Bottle) -> None:
-    try:
-        _open_window(context, window_for(context, record, bottle))
-    except BaseException:
-        bottle.close()
-        raise
-
-
 def _open_window(context: Context, spec: WindowSpec) -> None:
     """Open a window; a session made for it gets the size of our terminal, so that its panes come out right."""
     columns, rows = shutil.get_terminal_size(DEFAULT_SIZE)
@@ -102,16 +112,29 @@ def resume(context: Context, record: Metadata, backend_name: str | None = None) 
         # A bottle may have lost what the agent is in, while its sidecars run on: then it is launched again.
         with contextlib.suppress(NotFoundError):
             return _mend(context, record, find_bottle(context, record))
-    files = context.paths.bottle(record.identity)
-    conversations.keep(files)
-    planned = plan_resume(context, record, backend_name)
-    unmark_stopped(files)
+    record, bottle = relaunch(context, record, plan_relaunch(context, record, backend_name))
+    try:
+        _open_window(context, window_for(context, record, bottle))
+    except BaseException:
+        bottle.close()
+        raise
+    return "started again"
+
+
+def plan_relaunch(context: Context, record: Metadata, backend_name: str | None = None) -> Planned:
+    """Return the plan that brings a bottle back, once its conversation is safe outside of its home."""
+    conversations.keep(context.paths.bottle(record.identity))
+    return plan_resume(context, record, backend_name)
+
+
+def relaunch(context: Context, record: Metadata, planned: Planned) -> tuple[Metadata, Bottle]:
+    """Carry out a plan to bring a bottle back, but for its window; what is left of an old one is closed."""
+    unmark_stopped(context.paths.bottle(record.identity))
     bottle = planned.backend.launch(planned.plan)
-    record = replace(record, backend=planned.plan.backend_name, started_at=_now())
+    record = replace(record, backend=planned.plan.backend_name, layout=planned.layout, started_at=_now())
     context.store.save(record)
     context.workspace.close(record.identity)
-    _open_window_or_close(context, record, bottle)
-    return "started again"
+    return record, bottle
 
 
 def _mend(context: Context, record: Metadata, bottle: Bottle) -> str:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from backends.programs import START_SCRIPT
 from bottlemux.lifecycle import conversations
 from bottlemux.manifest.config import load_config
-from bottlemux.session.layout_files import find_layout, load_layout
+from bottlemux.session.layout_files import find_window
 from bottlemux.session.models import WindowSpec
 from bottlemux.session.naming import Naming
 
 if TYPE_CHECKING:
     from backends.contract import Bottle
     from bottlemux.lifecycle.context import Context
-    from bottlemux.session.layout import PaneLayout
+    from bottlemux.session.layout import PaneLayout, WindowLayout
     from bottlemux.state.metadata import Metadata
 
 _OWN_COMMANDS = {"audit": ("audit", "-f"), "logs": ("logs", "-f"), "diff": ("diff", "--follow")}
@@ -27,14 +27,17 @@ def naming(context: Context) -> Naming:
     return Naming(settings.window_name, {str(state): mark for state, mark in settings.marks.items()})
 
 
-def window_for(context: Context, record: Metadata, bottle: Bottle) -> WindowSpec:
-    """Return the window of a running bottle, in its recorded layout."""
-    layout = load_layout(find_layout(record.layout, context.paths, Path(record.cwd)).path)
+def window_for(
+    context: Context, record: Metadata, bottle: Bottle, layout: WindowLayout | None = None
+) -> WindowSpec:
+    """Return the window of a running bottle, in ``layout``, else in its recorded one."""
+    if layout is None:
+        layout = find_window(record.layout, record.agent, context.paths, Path(record.cwd))
     return WindowSpec.from_layout(
         record.identity,
         record.agent,
         record.backend,
-        layout.windows[0],
+        layout,
         lambda pane: pane_argv(context, bottle, pane),
         directory=record.cwd,
     )
@@ -42,6 +45,8 @@ def window_for(context: Context, record: Metadata, bottle: Bottle) -> WindowSpec
 
 def pane_argv(context: Context, bottle: Bottle, pane: PaneLayout) -> list[str]:
     """Return what runs in ``pane``. A command from a layout file runs in the bottle, never on the host."""
+    if pane.argv:
+        return bottle.claude_argv(list(pane.argv))
     if pane.shell_command:
         return bottle.claude_argv(["/bin/sh", "-lc", "\n".join(pane.shell_command)])
     if own := _OWN_COMMANDS.get(pane.role_name):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bottlemux.session.commands import as_process
 from bottlemux.session.geometry import LayoutError, layout_string
-from bottlemux.session.models import encode_command, plain_value
+from bottlemux.session.models import plain_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -197,6 +197,6 @@ def _mark_window(spec: WindowSpec) -> list[Command]:
 def _mark_pane(slug: str, pane: PaneSpec, target: str = _LAST) -> list[Command]:
     # The slug is on the pane too, so that it is still found when the user moves it to a window of its own.
     marks = {"@bottlemux_slug": slug, "@bottlemux_role": plain_value(pane.role)}
-    if pane.command:
-        marks["@bottlemux_command"] = encode_command(pane.command)
+    if pane.program:
+        marks["@bottlemux_command"] = pane.program.mark()
     return [["set-option", "-p", "-t", target, name, value] for name, value in marks.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,10 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ValidationError
 
 from bottlemux.errors import NotFoundError, UsageError, unknown_name
-from bottlemux.paths import PROJECT_DIR
+from bottlemux.identity import NAME_RULE, is_name
+from bottlemux.manifest.problems import dotted, suggestion
+from bottlemux.manifest.source import list_project_files, list_user_files, read_project_file
+from bottlemux.paths import LAYOUT_SCHEMA, PROJECT_DIR
 from bottlemux.resources import layouts_dir
 from bottlemux.session import yaml_source
 from bottlemux.session.layout import Layout, PaneLayout, TreeLayout, WindowLayout
@@ -27,7 +31,11 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 64 * 1024
 """A layout of the working directory is untrusted: a larger file is refused before it is parsed."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SCHEMA_HINT = "bottlemux layout schema prints what a layout file may hold"
+
+_SUFFIX = ".yaml"
+_MODELINE = f"# yaml-language-server: $schema={LAYOUT_SCHEMA}\n"
+_REFERENCE = re.compile(r"(?P<name>[^:]*)(?::(?P<number>[1-9]\d?))?")
 _MODELS_BY_KEY: dict[str, type[BaseModel]] = {
     "windows": WindowLayout,
     "panes": PaneLayout,
@@ -39,29 +47,39 @@ _MODELS_BY_KEY: dict[str, type[BaseModel]] = {
 
 @dataclass(frozen=True)
 class LayoutFile:
-    """A layout that can be chosen. ``origin`` is ``project``, ``user`` or ``shipped``."""
+    """A layout that can be chosen. ``origin`` is ``project``, ``user`` or ``shipped``; a project's is not trusted."""
 
     name: str
     path: Path
     origin: str
 
+    def text(self) -> str:
+        """Return what is in the file; links in a project are not followed."""
+        if self.origin != "project":
+            return _read(self.path)
+        content = read_project_file(self.path.parents[2], "layouts", self.path.name)
+        if content is None:
+            raise NotFoundError(f"no layout file {str(self.path)!r}")
+        return _decoded(content, self.path)
 
-def layout_directories(paths: Paths, project: Path) -> list[tuple[str, Path]]:
-    """Return where layouts are looked for, first come, first served, each with its origin."""
-    return [
-        ("project", project / PROJECT_DIR / "layouts"),
-        ("user", paths.layouts),
-        ("shipped", layouts_dir()),
-    ]
+    def load(self) -> Layout:
+        """Read and check the file; :class:`UsageError` gives file, line and key of what is wrong."""
+        return _checked(self.text(), str(self.path))
 
 
 def list_layouts(paths: Paths, project: Path) -> list[LayoutFile]:
     """Return the layouts by name, without those that another of the same name hides; none of them is read."""
+    places = [
+        ("project", project / PROJECT_DIR / "layouts", list_project_files(project, "layouts")),
+        ("user", paths.layouts, list_user_files(paths.layouts)),
+        ("shipped", layouts_dir(), list_user_files(layouts_dir())),
+    ]
     found: dict[str, LayoutFile] = {}
-    for origin, directory in layout_directories(paths, project):
-        for path in sorted(directory.glob("*.yaml")):
-            if _NAME.fullmatch(path.stem) and path.is_file():
-                found.setdefault(path.stem, LayoutFile(path.stem, path, origin))
+    for origin, directory, names in places:
+        for name in sorted(names):
+            stem = name.removesuffix(_SUFFIX)
+            if stem != name and is_name(stem):
+                found.setdefault(stem, LayoutFile(stem, directory / name, origin))
     return sorted(found.values(), key=lambda layout: layout.name)
 
 
@@ -71,6 +89,20 @@ def find_layout(name: str, paths: Paths, project: Path) -> LayoutFile:
     if name not in known:
         raise unknown_name("layout", name, list(known))
     return known[name]
+
+
+def find_window(reference: str, agent: str, paths: Paths, project: Path) -> WindowLayout:
+    """Return the window of ``agent`` in the layout ``NAME``, or window ``NUMBER`` of ``NAME:NUMBER``, from 1."""
+    name, number = split_reference(reference)
+    return find_layout(name, paths, project).load().window_for(agent, number)
+
+
+def split_reference(reference: str) -> tuple[str, int | None]:
+    """Return the name, and the number of the window if there is one, in ``NAME`` or ``NAME:NUMBER``."""
+    found = _REFERENCE.fullmatch(reference)
+    if found is None:
+        return reference, None
+    return found["name"], int(found["number"]) if found["number"] else None
 
 
 def load_layout(path: Path) -> Layout:
@@ -91,15 +123,20 @@ def _checked(text: str, path: str) -> Layout:
     try:
         return Layout.model_validate(root)
     except ValidationError as error:
-        details = error.errors(include_url=False)[0]
+        details = _first(error.errors(include_url=False))
         location = details["loc"]
         where = f"{path}:{lines.line_of(location)}"
-        raise UsageError(f"{where}: {_key(location)}{_reason(details)}") from error
+        key = f"{dotted(location)}: " if location else ""
+        raise UsageError(f"{where}: {key}{_reason(details)}", hint=_hint(details)) from error
 
 
 def dump_layout(layout: Layout) -> str:
-    """Return ``layout`` as the text of a file that :func:`load_layout` and tmuxp read."""
-    stream = io.StringIO()
+    """Return ``layout`` as the text of a file that :func:`load_layout` and tmuxp read.
+
+    Its first line tells editors where the schema is: beside it.
+    """
+    stream = io.StringIO(_MODELINE)
+    stream.seek(0, io.SEEK_END)
     document = layout.model_dump(mode="json", exclude_defaults=True)
     # tmuxp needs the names that we can do without.
     windows = [
@@ -110,12 +147,18 @@ def dump_layout(layout: Layout) -> str:
     return stream.getvalue()
 
 
+def json_schema() -> str:
+    """Return the JSON schema of a layout file, for editors."""
+    schema = Layout.model_json_schema(mode="validation")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "bottlemux layout"
+    return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
 def check_name(name: str) -> str:
     """Return ``name`` if it can be that of a layout file; :class:`UsageError` otherwise."""
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} cannot be the name of a layout", hint="use letters, digits, '.', '_' and '-'"
-        )
+    if not is_name(name):
+        raise UsageError(f"{name!r} cannot be the name of a layout", hint=f"a name is {NAME_RULE}")
     return name
 
 
@@ -124,20 +167,26 @@ def _read(path: Path) -> str:
         raise NotFoundError(f"no layout file {str(path)!r}")
     try:
         with path.open("rb") as stream:
-            raw = stream.read(MAX_FILE_BYTES + 1)
-        text = raw.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the layout {str(path)!r}: {error}") from error
-    if len(raw) > MAX_FILE_BYTES:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read the layout {str(path)!r}: {error.strerror}") from error
+    return _decoded(content, path)
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    if len(content) > MAX_FILE_BYTES:
         raise UsageError(f"the layout {str(path)!r} is larger than {MAX_FILE_BYTES} bytes")
-    return text
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read the layout {str(path)!r}: {error}") from error
 
 
-def _key(location: Sequence[int | str]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return f"{text}: " if text else ""
+def _first(problems: list[ErrorDetails]) -> ErrorDetails:
+    """Return the problem to tell: a key that is not known is as a rule the one that is missing, misspelt."""
+    if problems[0]["type"] == "missing":
+        return next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
+    return problems[0]
 
 
 def _reason(details: ErrorDetails) -> str:
@@ -152,6 +201,17 @@ def _reason(details: ErrorDetails) -> str:
     return reason if isinstance(value, dict | list | tuple | BaseModel) else f"{reason}, got {value!r}"
 
 
+def _hint(details: ErrorDetails) -> str:
+    location = details["loc"]
+    known: list[str] = []
+    if details["type"] == "extra_forbidden":
+        known = list(_model_at(location[:-1]).model_fields)
+    elif details["type"] == "literal_error":
+        known = re.findall("'([^']*)'", str(details.get("ctx", {}).get("expected", "")))
+    wrong = location[-1] if details["type"] == "extra_forbidden" else details["input"]
+    return next(iter(suggestion(str(wrong), known)), SCHEMA_HINT) if known else SCHEMA_HINT
+
+
 def _model_at(location: Sequence[int | str]) -> type[BaseModel]:
     keys = [part for part in location if isinstance(part, str)]
-    return _MODELS_BY_KEY[keys[-1]] if keys else Layout
+    return _MODELS_BY_KEY.get(keys[-1], Layout) if keys else Layout

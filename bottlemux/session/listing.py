@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -112,7 +113,7 @@ def _window(row: dict[str, str]) -> WindowInfo:
     return WindowInfo(
         window_id=row["window_id"],
         session=row["session_name"],
-        name=row["window_name"],
+        name=shown_name(row["window_name"]),
         slug=row["@bottlemux_slug"],
         agent=row["@bottlemux_agent"],
         backend=row["@bottlemux_backend"],
@@ -122,6 +123,16 @@ def _window(row: dict[str, str]) -> WindowInfo:
         panes=(),
         directory=row["@bottlemux_directory"],
     )
+
+
+def shown_name(name: str) -> str:
+    """Return the name that was given to a window: tmux keeps some characters escaped after a renaming."""
+
+    def plain(found: re.Match[str]) -> str:
+        codes = re.findall(r"\\([0-7]{3})", found[0])
+        return bytes(int(code, 8) & 0xFF for code in codes).decode("utf-8", "replace") if codes else "\\"
+
+    return re.sub(r"\\\\|(?:\\[0-7]{3})+", plain, name)
 
 
 def _merge(rows: list[_Row]) -> WindowInfo:

@@ -19,15 +19,48 @@ _MAX_NAME = 40
 
 
 @dataclass(frozen=True)
+class Program:
+    """What a layout runs in a pane of no role: lines for a shell in the bottle, or one program word for word."""
+
+    shell_command: tuple[str, ...] = ()
+    argv: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.shell_command or self.argv)
+
+    def mark(self) -> str:
+        """Return it as one line for a pane's mark; :meth:`from_mark` is the inverse."""
+        if self.argv:
+            return json.dumps({"argv": self.argv})
+        return json.dumps(self.shell_command) if self.shell_command else ""
+
+    @classmethod
+    def from_mark(cls, text: str) -> Program:
+        """Return the program in a pane's mark; none for what is no mark."""
+        try:
+            value: object = json.loads(text)
+        except ValueError:
+            return cls()
+        if isinstance(value, dict):
+            return cls(argv=_texts(cast("dict[str, object]", value).get("argv")))
+        return cls(shell_command=_texts(value))
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return tuple(item for item in items if isinstance(item, str))
+
+
+@dataclass(frozen=True)
 class PaneSpec:
     """A pane to make: ``argv`` is its process, run by no shell. Every user can read it: never a secret.
 
-    ``command`` is the layout's ``shell_command`` that ``argv`` runs, by which the pane is saved again.
+    ``program`` is what the layout says that ``argv`` runs, by which the pane is saved again.
     """
 
     role: str
     argv: tuple[str, ...]
-    command: tuple[str, ...] = ()
+    program: Program = Program()
 
 
 @dataclass(frozen=True)
@@ -69,12 +102,9 @@ class WindowSpec:
     ) -> WindowSpec:
         """Return the window of ``layout``; ``argv_for`` says what runs in each of its panes.
 
-        A ``shell_command`` comes from a file the agent may have written: ``argv_for`` must run it in the
-        bottle.
+        A pane's program comes from a file the agent may have written: ``argv_for`` must run it in the bottle.
         """
-        panes = tuple(
-            PaneSpec(pane.role_name, tuple(argv_for(pane)), pane.shell_command) for pane in layout.panes
-        )
+        panes = tuple(PaneSpec(pane.role_name, tuple(argv_for(pane)), pane.program) for pane in layout.panes)
         return cls(slug=slug, agent=agent, backend=backend, panes=panes, layout=layout, directory=directory)
 
     @property
@@ -136,18 +166,3 @@ def safe_name(text: str) -> str:
 def plain_value(text: str) -> str:
     """Return ``text`` without the control characters that would break a listing of a line a pane."""
     return "".join(char if char.isprintable() else "?" for char in text)
-
-
-def encode_command(command: tuple[str, ...]) -> str:
-    """Return a ``shell_command`` as one line for a pane's mark; :func:`decode_command` is the inverse."""
-    return json.dumps(command) if command else ""
-
-
-def decode_command(text: str) -> tuple[str, ...]:
-    """Return the ``shell_command`` in a pane's mark; empty for what is none."""
-    try:
-        value: object = json.loads(text)
-    except ValueError:
-        return ()
-    items = cast("list[object]", value) if isinstance(value, list) else []
-    return tuple(item for item in items if isinstance(item, str))

@@ -56,6 +56,12 @@ class Naming:
         found = re.fullmatch(self._pattern(), title)
         return (found["name"] if found else title).strip() or title
 
+    def renamed(self, title: str, name: str) -> str:
+        """Return ``title`` with ``name`` for what the user calls the window, mark and count as they are."""
+        found = re.fullmatch(self._pattern(), title)
+        begin, end = found.span("name") if found else (0, len(title))
+        return title[:begin] + name + title[end:]
+
     def _mark(self, state: str) -> str:
         return self.marks.get(state, MARKS.get(state, ""))
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from bottlemux.session import building
 from bottlemux.session.geometry import Cell, layout_string
 from bottlemux.session.models import PaneSpec
-from bottlemux.session.saving import LivePane, read_window
+from bottlemux.session.saving import panes_elsewhere, read_window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from bottlemux.session.layout import PaneLayout, WindowLayout
     from bottlemux.session.models import WindowInfo
+    from bottlemux.session.saving import LivePane
     from bottlemux.session.server import TmuxServer
 
 _EXTRA_SHARE = 0.25
@@ -47,7 +48,7 @@ def match(wanted: Sequence[PaneLayout], panes: Iterable[LivePane]) -> Matching:
 
 
 def _does(live: LivePane, wanted: PaneLayout) -> bool:
-    return live.role == wanted.role_name and live.command == wanted.shell_command
+    return live.role == wanted.role_name and live.program == wanted.program
 
 
 def rearrange(
@@ -65,9 +66,7 @@ def rearrange(
     """
     live = read_window(server, info.window_id)
     here = {pane.pane_id for pane in live.panes}
-    away = [
-        LivePane(pane.pane_id, pane.role, (), active=False) for pane in info.panes if pane.pane_id not in here
-    ]
+    away = panes_elsewhere(server, info)
     matching = match(layout.panes, [*live.panes, *away])
     extra = tuple(pane for pane in matching.extra if pane in here)
     arrangement = _arrangement(layout, live.size, 0 if close else len(extra))
@@ -77,7 +76,9 @@ def rearrange(
     if close and extra:
         server.batch([["kill-pane", "-t", pane] for pane in extra])
     wanted = order if close else [*order, *extra]
-    finish = _swaps([pane.pane_id for pane in read_window(server, info.window_id).panes], wanted)
+    finish = swaps("swap-pane", [pane.pane_id for pane in read_window(server, info.window_id).panes], wanted)
+    unset = [name for name in live.options if name not in layout.options]
+    finish += [["set-option", "-wu", "-t", info.window_id, name] for name in unset]
     finish += building.option_commands(layout, info.window_id, live.size)
     if len(wanted) > 1:
         finish.append(["select-layout", "-t", info.window_id, arrangement])
@@ -104,7 +105,7 @@ def _missing(
     layout: WindowLayout, matching: Matching, argv_for: Callable[[PaneLayout], Sequence[str]]
 ) -> list[PaneSpec]:
     return [
-        PaneSpec(pane.role_name, tuple(argv_for(pane)), pane.shell_command)
+        PaneSpec(pane.role_name, tuple(argv_for(pane)), pane.program)
         for pane, place in zip(layout.panes, matching.places, strict=True)
         if place is None
     ]
@@ -125,13 +126,16 @@ def _open(
     return created[info.window_id][1] if info.window_id in created else []
 
 
-def _swaps(present: Sequence[str], wanted: Sequence[str]) -> list[building.Command]:
-    """Return what brings the panes of a window from the order ``present`` into the order ``wanted``."""
+def swaps(command: str, present: Sequence[str], wanted: Sequence[str]) -> list[building.Command]:
+    """Return what brings panes or windows from the order ``present`` into one that begins with ``wanted``.
+
+    ``command`` is ``swap-pane`` or ``swap-window``.
+    """
     order = list(present)
     commands: list[building.Command] = []
-    for number, pane in enumerate(wanted):
-        if order[number] != pane:
-            at = order.index(pane)
-            commands.append(["swap-pane", "-d", "-s", pane, "-t", order[number]])
+    for number, item in enumerate(wanted):
+        if order[number] != item:
+            at = order.index(item)
+            commands.append([command, "-d", "-s", item, "-t", order[number]])
             order[number], order[at] = order[at], order[number]
     return commands

@@ -103,6 +103,8 @@ class TmuxServer:
         (:class:`TmuxError`). ``start`` lets the batch start the server; ``stdin`` is for a short batch with a
         command that reads it.
         """
+        if not commands:
+            return []  # a client without a command would attach
         words = to_arguments(commands)
         if stdin is not None or fits_one_request(words):
             return self._run(words, stdin=stdin)

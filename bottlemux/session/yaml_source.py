@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 MAX_DEPTH = 80
+_WIDTH = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,22 @@ def parse(text: str, source: str) -> tuple[object, Lines]:
 
 
 def dump(value: object, stream: TextIO) -> None:
-    """Write plain ``value`` as block style YAML."""
+    """Write plain ``value`` as block style YAML that reads as the same value, whatever is in its texts."""
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="rt")
     yaml.default_flow_style = False
+    yaml.width = _WIDTH
     yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.dump(value, stream)
+    yaml.dump(_quoted(value), stream)
+
+
+def _quoted(value: object) -> Any:
+    """Return ``value`` with the texts quoted whose control characters another style would lose."""
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+    if isinstance(value, str):
+        return value if value.isprintable() else DoubleQuotedScalarString(value)
+    if isinstance(value, dict):
+        return {key: _quoted(item) for key, item in value.items()}
+    return [_quoted(item) for item in value] if isinstance(value, list) else value

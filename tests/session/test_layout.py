@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,13 +12,23 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
 
 from bottlemux import resources
 from bottlemux.errors import NotFoundError, UnavailableError, UsageError
-from bottlemux.paths import Paths
+from bottlemux.paths import LAYOUT_SCHEMA, Paths
 from bottlemux.session import layout_files
 from bottlemux.session.layout import Layout, PaneLayout, TreeLayout, WindowLayout
-from bottlemux.session.layout_files import check_name, dump_layout, find_layout, list_layouts, load_layout
+from bottlemux.session.layout_files import (
+    check_name,
+    dump_layout,
+    find_layout,
+    json_schema,
+    list_layouts,
+    load_layout,
+    split_reference,
+)
 from tests.session.conftest import until
 from tests.session.test_geometry import TREES
 
@@ -81,18 +92,19 @@ def test_a_name_to_save_under_is_no_path(name: str) -> None:
         ("windows:\n  - panes:\n    - role: agent\n    - role: agnt\n",
          r":4: windows\[0\]\.panes\[1\]\.role: 'agnt' is not one of 'agent', 'shell', 'logs', 'audit' or 'diff'"),
         ("windows:\n  - panes:\n    - role: agent\n      colour: red\n",
-         r":4: windows\[0\]\.panes\[0\]\.colour: unknown key \(known: role, shell_command, focus\)"),
+         r":4: windows\[0\]\.panes\[0\]\.colour: unknown key \(known: role, shell_command, argv, focus\)"),
         ("windos: []\nwindows: []\n", r":2: windows: Tuple should have at least 1 item"),
-        ("session_name: x\nwindos: []\n", r":1: windows: is missing"),
-        (SOLO + "    shell: x\n", r":4: windows\[0\]\.shell: unknown key \(known: window_name, agent, layout, "),
+        ("session_name: x\nwindos: []\n", r":2: windos: unknown key \(known: session_name, windows\)"),
+        ("session_name: x\n", r":1: windows: is missing"),
+        (SOLO + "    shell: x\n", r":4: windows\[0\]\.shell: unknown key \(known: window_name, agent, slug, "),
         (SOLO + "    layout: maim-vertical\n", r":4: windows\[0\]\.layout: 'maim-vertical' is not a tmux layout .*tiled"),
         (SOLO + "    layout: 1234,80x24,0,0,0\n", r":4: windows\[0\]\.layout: the checksum"),
         (SOLO + "    tree: {columns: [{}, {}]}\n", r":2: windows\[0\]: the arrangement is for 2 panes, the window has 1"),
         (SOLO + "    tree:\n      columns:\n        - ratio: 0\n        - {}\n", r":6: .*\.ratio: .*greater than 0, got 0"),
         (SOLO + "    tree:\n      columns: [{}]\n", r":5: windows\[0\]\.tree\.columns: Tuple should have at least 2"),
         (SOLO + "    tree: {columns: [{}, {}], rows: [{}, {}]}\n", r":4: .*either columns or rows"),
-        ("windows:\n  - panes:\n    - role: agent\n      shell_command: ls\n", r":3: .*either a role or a shell_command"),
-        ("windows:\n  - panes:\n    - focus: true\n", r":3: .*either a role or a shell_command"),
+        ("windows:\n  - panes:\n    - role: agent\n      shell_command: ls\n", r":3: .*either a role, a shell_command or an argv"),
+        ("windows:\n  - panes:\n    - focus: true\n", r":3: .*either a role, a shell_command or an argv"),
         ("windows:\n  - panes: [{role: agent, focus: true}, {role: shell, focus: true}]\n", r":2: .*only one pane"),
         ("windows: [\n", r":2: "),
         ("windows: 1\nwindows: 2\n", r":2: found duplicate key"),
@@ -140,6 +152,56 @@ def test_harmless_options_are_taken(tmp_path: Path) -> None:
     assert options == {
         "main-pane-width": "65%", "main-pane-height": "20", "monitor-bell": "on", "monitor-activity": "off",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("windows:\n  - panes:\n    - role: agnt\n", "did you mean 'agent'?"),
+        ("windows:\n  - pane: []\n", "did you mean 'panes'?"),
+        ("windows: []\n", layout_files.SCHEMA_HINT),
+    ],
+)
+def test_errors_have_a_hint(tmp_path: Path, text: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_layout(written(tmp_path, text))
+    assert caught.value.hint == hint
+
+
+def test_the_schema_says_what_the_models_say(tmp_path: Path) -> None:
+    schema = json.loads(json_schema())
+    assert (resources.layouts_dir() / LAYOUT_SCHEMA).read_text("utf-8") == json_schema()
+    check = Draft202012Validator(schema)
+    for path in resources.layouts_dir().glob("*.yaml"):
+        assert f"$schema={LAYOUT_SCHEMA}" in path.read_text("utf-8").splitlines()[0]
+        check.validate(YAML(typ="safe").load(path))
+    for good in (
+        SOLO,
+        "windows: [{panes: [top, {shell_command: ls}, {argv: [ls, -l]}], options: {monitor-bell: on}}]",
+    ):
+        check.validate(YAML(typ="safe").load(good))
+        load_layout(written(tmp_path, good))
+    for bad in ("windows: []", "windows: [{panes: [{role: x}]}]", "windows: [{panes: [x], colour: red}]"):
+        assert not check.is_valid(YAML(typ="safe").load(bad))
+
+
+def test_a_projects_layout_is_no_link_to_elsewhere(places: tuple[Paths, Path], tmp_path: Path) -> None:
+    paths, project = places
+    (tmp_path / "secret").write_text("windows: [{panes: [secret]}]")
+    (project / ".bottlemux" / "layouts" / "x.yaml").symlink_to(tmp_path / "secret")
+    with pytest.raises(UsageError, match="cannot be read"):
+        find_layout("x", paths, project).load()
+
+
+def test_a_reference_names_a_window() -> None:
+    assert [split_reference(text) for text in ("team", "team:2", "team:", "a:b")] == [
+        ("team", None), ("team", 2), ("team:", None), ("a:b", None),
+    ]  # fmt: skip
+    windows = tuple(WindowLayout(agent=name, panes=(PaneLayout(role="agent"),)) for name in ("a", "b", "b"))
+    layout = Layout(windows=windows)
+    assert layout.window_for("b", 3) is windows[2]
+    assert layout.window_for("b") is windows[1]
+    assert layout.window_for("c", 4) is windows[0]
 
 
 def test_strange_files_are_refused(tmp_path: Path) -> None:

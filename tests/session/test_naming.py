@@ -43,6 +43,8 @@ def test_a_name_stays_what_the_user_made_it(form: str) -> None:
     for number, state in enumerate([*MARKS, "idle", "waiting"]):
         name = naming.title(window(name), state, number)
         assert naming.base(name) == "my own name"
+        assert naming.base(naming.renamed(name, "another")) == "another"
+        assert naming.renamed(naming.renamed(name, "another"), "my own name") == name
 
 
 @pytest.mark.tmux
