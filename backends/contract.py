@@ -28,8 +28,7 @@ class BottleSpec:
     ``directory`` is the operator's absolute project directory. ``secrets`` are where the credentials come from, by
     the name the bottle sees; those missing on this machine are absent and their routes refuse. ``resumed`` says that
     the bottle's home and workspace exist already, except that a ``lost_home`` is made anew. ``session_id`` is the
-    UUID that a fresh conversation gets; ``conversation`` is what a new home gets back of the former one: files on
-    this machine by their names below it. ``pipelock_binary`` is what scans: ``builtin``, or the operator's pipelock by
+    UUID that a fresh conversation gets. ``pipelock_binary`` is what scans: ``builtin``, or the operator's pipelock by
     its absolute path.
     """
 
@@ -43,7 +42,6 @@ class BottleSpec:
     resumed: bool = False
     lost_home: bool = False
     session_id: str = ""
-    conversation: Mapping[str, Path] = field(default_factory=dict["str", "Path"])
     secrets: Mapping[str, SecretSource] = field(default_factory=dict["str", "SecretSource"], repr=False)
     pipelock_binary: str = "builtin"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from backends.environment import GIT_GATE_URL
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backends.contract import BottleSpec
+    from backends.presets import Preset
+    from bottlemux.paths import BottlePaths
 
 _INTRODUCTION = """\
 You work inside a bottle: an isolated environment. The network is reachable only through the HTTP proxy in
@@ -62,8 +64,17 @@ def prompt_files(spec: BottleSpec) -> dict[str, str]:
 
 def home_files(spec: BottleSpec) -> dict[str, str | bytes]:
     """Return the files of a new home directory, the conversation that a former one held among them."""
-    kept = {name: path.read_bytes() for name, path in spec.conversation.items()}
-    return {**preset_of(spec.resolved.agent.program).home, **kept}
+    preset = preset_of(spec.resolved.agent.program)
+    kept = {name: path.read_bytes() for name, path in kept_conversation(spec.files, preset).items()}
+    return {**preset.home, **kept}
+
+
+def kept_conversation(files: BottlePaths, preset: Preset) -> dict[str, Path]:
+    """Return the copy of a bottle's conversation: its file on this machine, by its name below a home directory."""
+    place = PurePosixPath(preset.conversation)
+    if not preset.resume_one:
+        return {}
+    return {str(place.parent / path.name): path for path in files.transcripts.glob(f"*{place.suffix}")}
 
 
 def _reporting(spec: BottleSpec) -> tuple[str, ...]:

@@ -96,8 +96,8 @@ class BottlePaths:
 
     @property
     def window(self) -> Path:
-        """How the bottle's window was arranged last, as a layout file; written whenever that is looked at."""
-        return self.state / "window.yaml"
+        """How the bottle's window was arranged last; written by whatever looks at the windows."""
+        return self.state / "window.json"
 
     @property
     def status(self) -> Path:

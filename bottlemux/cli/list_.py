@@ -97,13 +97,18 @@ def _layouts(context: Context) -> Rows:
 
 
 def _resumable(context: Context) -> Rows:
-    from bottlemux.state.liveness import is_alive
+    from bottlemux.lifecycle.resuming import fate
     from bottlemux.state.metadata import Metadata
 
-    return [
-        (record.backend, record.identity, record.agent, record.cwd)
+    rows = [
+        (record, fate(context, record.identity))
         for record in context.store.list()
-        if isinstance(record, Metadata) and not is_alive(context.paths.bottle(record.identity))
+        if isinstance(record, Metadata)
+    ]
+    return [
+        (record.backend, record.identity, record.agent, record.cwd, what)
+        for record, what in rows
+        if what != "running"
     ]
 
 

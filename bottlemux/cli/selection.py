@@ -47,8 +47,13 @@ def for_each(
         except BottlemuxError as error:
             if len(identities) == 1:
                 raise
-            from bottlemux.text import printable
-
-            sys.stderr.write(f"bottlemux: error: {identity}: {printable(error.message)}\n")
+            complain(identity, error)
             code = code or error.exit_code
     return code
+
+
+def complain(identity: str, error: BottlemuxError) -> None:
+    """Say what failed with one of several bottles."""
+    from bottlemux.text import printable
+
+    sys.stderr.write(f"bottlemux: error: {identity}: {printable(error.message)}\n")

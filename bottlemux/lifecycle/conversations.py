@@ -78,17 +78,6 @@ def keep(files: BottlePaths) -> Conversation | None:
     return found
 
 
-def kept(files: BottlePaths) -> dict[str, Path]:
-    """Return the copy of the conversation: its file on this machine, by its name below a home directory."""
-    names = [path for path in sorted(files.transcripts.glob("*")) if is_session_id(path.stem)]
-    for preset in _naming_presets():
-        pattern = PurePosixPath(preset.conversation)
-        for path in names:
-            if path.suffix == pattern.suffix:
-                return {str(pattern.parent / path.name): path}
-    return {}
-
-
 def _naming_presets() -> Iterator[Preset]:
     return (preset for preset in PRESETS.values() if preset.resume_one)
 

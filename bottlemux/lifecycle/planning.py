@@ -107,7 +107,6 @@ def plan_resume(context: Context, record: Metadata, backend_name: str | None = N
         resumed=_was_launched(context, record.identity),
         lost_home=_is_empty(files.home),
         session_id=record.session_id if conversations.is_session_id(record.session_id) else "",
-        conversation=conversations.kept(files),
         secrets=find_sources(resolved.bottle, context.environ),
         pipelock_binary=pipelock_binary(context),
     )

@@ -9,21 +9,26 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from backends.registry import get_bottle_backend
 from bottlemux.errors import BottlemuxError, NotFoundError
 from bottlemux.files import write_atomic
 from bottlemux.lifecycle import conversations
 from bottlemux.lifecycle.planning import Planned, plan_resume, with_identity
-from bottlemux.lifecycle.windows import pane_argv, window_for
+from bottlemux.lifecycle.remembering import remember
+from bottlemux.lifecycle.windows import OWN_COMMANDS, named_layout, pane_argv, window_for
 from bottlemux.session.layout import PaneLayout
+from bottlemux.session.rearranging import rearrange
+from bottlemux.session.saving import read_windows
 from bottlemux.session.workspace import DEFAULT_SIZE
-from bottlemux.state.ending import mark_stopped, unmark_stopped
+from bottlemux.state.ending import mark_stopped, stopped_at, unmark_stopped
 from bottlemux.state.liveness import is_alive, read_status
 
 if TYPE_CHECKING:
     from backends.contract import Bottle, BottleSpec
     from bottlemux.lifecycle.context import Context
-    from bottlemux.session.models import WindowSpec
+    from bottlemux.session.models import WindowInfo, WindowSpec
     from bottlemux.state.metadata import Metadata
 
 _END_TIMEOUT_S = 10.0
@@ -41,6 +46,7 @@ def start(context: Context, planned: Planned) -> str:
     except BaseException:
         undo(context, record, bottle)
         raise
+    remember(context)
     return record.identity
 
 
@@ -108,50 +114,75 @@ def resume(context: Context, record: Metadata, backend_name: str | None = None) 
 
     A bottle that ended is launched again; a running one gets its window or its ended agent back.
     """
-    if is_alive(context.paths.bottle(record.identity)):
-        # A bottle may have lost what the agent is in, while its sidecars run on: then it is launched again.
-        with contextlib.suppress(NotFoundError):
-            return _mend(context, record, find_bottle(context, record))
-    record, bottle = relaunch(context, record, plan_relaunch(context, record, backend_name))
-    try:
-        _open_window(context, window_for(context, record, bottle))
-    except BaseException:
-        bottle.close()
-        raise
-    return "started again"
+    bottle = running_bottle(context, record)
+    if bottle is not None:
+        done = _show(context, record, bottle, anew=False)
+    else:
+        record, bottle = relaunch(context, record, plan_resume(context, record, backend_name))
+        try:
+            _show(context, record, bottle, anew=True)
+        except BaseException:
+            bottle.close()
+            raise
+        done = "started again"
+    remember(context)
+    return done
 
 
-def plan_relaunch(context: Context, record: Metadata, backend_name: str | None = None) -> Planned:
-    """Return the plan that brings a bottle back, once its conversation is safe outside of its home."""
-    conversations.keep(context.paths.bottle(record.identity))
-    return plan_resume(context, record, backend_name)
+def running_bottle(context: Context, record: Metadata) -> Bottle | None:
+    """Return a handle on the bottle if all of it runs; its sidecars may have outlived what the agent was in."""
+    with contextlib.suppress(NotFoundError):
+        return find_bottle(context, record)
+    return None
 
 
 def relaunch(context: Context, record: Metadata, planned: Planned) -> tuple[Metadata, Bottle]:
-    """Carry out a plan to bring a bottle back, but for its window; what is left of an old one is closed."""
-    unmark_stopped(context.paths.bottle(record.identity))
+    """Carry out a plan to bring a bottle back, but for its window. Several may be launched at once, by threads."""
+    files = context.paths.bottle(record.identity)
+    conversations.keep(files)
+    # The operator wants it back, also if this is killed half-way.
+    unmark_stopped(files)
     bottle = planned.backend.launch(planned.plan)
     record = replace(record, backend=planned.plan.backend_name, layout=planned.layout, started_at=_now())
     context.store.save(record)
-    context.workspace.close(record.identity)
     return record, bottle
 
 
-def _mend(context: Context, record: Metadata, bottle: Bottle) -> str:
+def _show(context: Context, record: Metadata, bottle: Bottle, *, anew: bool) -> str:
+    window = context.workspace.find(record.identity)
+    if window is not None:
+        return revive(context, record, bottle, window, anew=anew)
+    _open_window(context, window_for(context, record, bottle))
+    return "window opened again"
+
+
+def revive(context: Context, record: Metadata, bottle: Bottle, window: WindowInfo, *, anew: bool) -> str:
+    """Start again, in their panes, the programs that ended; of a bottle that was launched ``anew`` all of its own."""
     workspace = context.workspace
-    window = workspace.find(record.identity)
-    spec = window_for(context, record, bottle)
-    if window is None:
-        _open_window(context, spec)
-        return "window opened again"
-    dead = [pane for pane in window.panes if pane.dead]
-    commands = {pane.role: pane.argv for pane in spec.panes}
-    for pane in dead:
-        if pane.role in commands:
-            workspace.respawn(pane.pane_id, commands[pane.role])
-    if dead:
-        return f"{', '.join(pane.role for pane in dead)} started again"
-    return "running already"
+    live = {
+        pane.pane_id: pane
+        for shown in read_windows(workspace.server, [window.window_id]).values()
+        for pane in shown.panes
+    }
+    started: list[str] = []
+    for info in window.panes:
+        if not info.role or not (info.dead or (anew and info.role not in OWN_COMMANDS)):
+            continue
+        with contextlib.suppress(
+            ValidationError
+        ):  # a command of a layout, moved to another window: not known any more
+            pane = live[info.pane_id].layout() if info.pane_id in live else PaneLayout(role=info.role)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            workspace.respawn(info.pane_id, pane_argv(context, bottle, pane))
+            started.append(info.role)
+    if window.pane("agent") is None:
+        rearrange(
+            workspace.server,
+            window,
+            named_layout(context, record),
+            lambda pane: pane_argv(context, bottle, pane),
+        )
+        started.append("agent")
+    return f"{', '.join(started)} started again" if started else "running already"
 
 
 def restart_agent(context: Context, record: Metadata) -> None:
@@ -178,8 +209,11 @@ def stop(context: Context, identity: str) -> None:
     A running bottle can be stopped even if its record cannot be read: its supervisor says what runs it.
     """
     files = context.paths.bottle(identity)
-    mark_stopped(files, _now())
-    if is_alive(files):
+    remember(context)
+    alive = is_alive(files)
+    if alive or not stopped_at(files):
+        mark_stopped(files, _now())
+    if alive:
         status = read_status(files)
         backend = status.backend if status else context.store.load(identity).backend
         with contextlib.suppress(NotFoundError):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bottlemux.errors import BottlemuxError, NotFoundError, UsageError
 from bottlemux.lifecycle import arranging, running
-from bottlemux.lifecycle.planning import StartRequest, plan_start
+from bottlemux.lifecycle.planning import StartRequest, plan_resume, plan_start
 from bottlemux.lifecycle.windows import window_for
 from bottlemux.session.building import SESSION
 from bottlemux.session.rearranging import swaps
@@ -181,7 +181,7 @@ def _planned(
         directory = Path(record.cwd) if record else _directory(context, window)
         _check_reach(context, file, directory)
         if record is not None:
-            planned = replace(running.plan_relaunch(context, record), layout=reference)
+            planned = replace(plan_resume(context, record), layout=reference)
         elif window.agent is not None:
             planned = plan_start(context, _request(window, directory, reference))
         else:

@@ -28,6 +28,8 @@ _FIELDS = (
     "pane_dead_signal",
     "pid",
     "window_activity",
+    "window_active",
+    "window_zoomed_flag",
     "window_layout",
     "window_name",
 )
@@ -122,6 +124,8 @@ def _window(row: dict[str, str]) -> WindowInfo:
         layout=row["window_layout"],
         panes=(),
         directory=row["@bottlemux_directory"],
+        current=row["window_active"] == "1",
+        zoomed=row["window_zoomed_flag"] == "1",
     )
 
 

@@ -137,7 +137,8 @@ class PaneInfo:
 class WindowInfo:
     """A bottle's window. ``activity`` is the time of the last output in it, in seconds since the epoch.
 
-    ``layout`` is tmux's layout string. A pane that the user moved elsewhere still belongs to its bottle.
+    ``layout`` is tmux's layout string. A pane that the user moved elsewhere still belongs to its bottle. ``current``
+    says that its session shows it, ``zoomed`` that it shows one pane alone.
     """
 
     window_id: str
@@ -151,6 +152,8 @@ class WindowInfo:
     layout: str
     panes: tuple[PaneInfo, ...]
     directory: str = ""
+    current: bool = False
+    zoomed: bool = False
 
     def pane(self, role: str) -> PaneInfo | None:
         """Return the first pane of ``role``."""

@@ -74,17 +74,22 @@ class Workspace:
         """Open one window; see :meth:`open_windows`."""
         return self.open_windows([spec])[0]
 
-    def open_windows(self, specs: Sequence[WindowSpec], *, size: tuple[int, int] = DEFAULT_SIZE) -> Windows:
+    def open_windows(
+        self, specs: Sequence[WindowSpec], *, size: tuple[int, int] = DEFAULT_SIZE, in_order: bool = False
+    ) -> Windows:
         """Open all windows, behind what the user is looking at, and return them in the order of ``specs``.
 
-        After a failure none of them is left. The session is made with ``size`` if it is absent.
+        Each goes to the others of its directory, unless they shall be ``in_order``. After a failure none of them is
+        left. The session is made with ``size`` if it is absent.
         """
         if not specs:
             return []
         exists, others = self._check_free(specs)
         builds = [building.window_commands(spec, self._home) for spec in specs]
         try:
-            lines = self._arrange(specs, self._build(builds, size, exists=exists), others)
+            lines = self._arrange(
+                specs, self._build(builds, size, exists=exists), None if in_order else others
+            )
             found = {window.slug: window for window in parse_windows(lines)}
             return [found[spec.slug] for spec in specs]
         except BaseException:
@@ -229,7 +234,7 @@ class Workspace:
                 self.server.batch([["kill-window", "-t", line] for line in error.output[:1]])
             raise
 
-    def _arrange(self, specs: Sequence[WindowSpec], printed: Lines, others: Windows) -> Lines:
+    def _arrange(self, specs: Sequence[WindowSpec], printed: Lines, others: Windows | None) -> Lines:
         """Shape and mark the windows that were made; return what listing them then prints."""
         created = building.parse_created(printed)
         if len(created) != len(specs):
@@ -239,10 +244,11 @@ class Workspace:
         commands: Commands = []
         for spec, (window_id, (size, pane_ids)) in zip(specs, created.items(), strict=True):
             commands += building.arrange_commands(spec, window_id, size, pane_ids)
-        places = [(info.window_id, info.directory) for info in others if info.session == building.SESSION]
-        commands += building.grouping_commands(
-            places, [(window_id, spec.directory) for spec, window_id in zip(specs, created, strict=True)]
-        )
+        if others is not None:
+            places = [(info.window_id, info.directory) for info in others if info.session == building.SESSION]
+            commands += building.grouping_commands(
+                places, [(window_id, spec.directory) for spec, window_id in zip(specs, created, strict=True)]
+            )
         return self.server.batch([*commands, LIST_COMMAND])
 
     def _require_own(self, pane_id: str) -> None:

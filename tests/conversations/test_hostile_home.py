@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backends.guest import kept_conversation
+from backends.presets.claude import CLAUDE
 from bottlemux.lifecycle import conversations
 from bottlemux.paths import BottlePaths
 from sidecars.supervise.activity import Activity
@@ -47,7 +49,7 @@ def found(files: BottlePaths, reported: str = "") -> str | None:
 
 
 def copies(files: BottlePaths) -> dict[str, bytes]:
-    return {name: path.read_bytes() for name, path in conversations.kept(files).items()}
+    return {name: path.read_bytes() for name, path in kept_conversation(files, CLAUDE).items()}
 
 
 def test_the_one_that_was_typed_in_last(files: BottlePaths) -> None:

@@ -1,0 +1,174 @@
+"""Bringing a whole workspace back: bottles at once, windows in their order, each with its agent's conversation."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bottlemux.errors import BottlemuxError
+from bottlemux.lifecycle import recalling, running
+from bottlemux.lifecycle.planning import plan_resume
+from bottlemux.lifecycle.remembering import remember
+from bottlemux.lifecycle.windows import window_for
+from bottlemux.session.workspace import DEFAULT_SIZE
+from bottlemux.state.ending import stopped_at
+from bottlemux.state.liveness import is_alive
+from bottlemux.state.store import BrokenRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from backends.contract import Bottle
+    from bottlemux.lifecycle.context import Context
+    from bottlemux.session.models import WindowInfo, WindowSpec
+    from bottlemux.state.metadata import Metadata
+
+type Fate = Literal["running", "stopped", "lost"]
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one bottle, or would: ``text`` for a person, or the error why it cannot come back."""
+
+    slug: str
+    text: str = ""
+    error: BottlemuxError | None = None
+
+
+@dataclass
+class _Work:
+    """One bottle on its way back. ``launched`` says that this call did it, and has to undo it."""
+
+    record: Metadata
+    bottle: Bottle | None = None
+    launched: bool = False
+    outcome: Outcome | None = None
+
+    def attempt(self, act: Callable[[], object]) -> None:
+        """Do ``act``; what fails is this bottle's outcome, and ends what was launched for it."""
+        try:
+            act()
+        except (BottlemuxError, OSError) as error:
+            known = error if isinstance(error, BottlemuxError) else BottlemuxError(str(error))
+            self.outcome = Outcome(self.record.identity, error=known)
+            if self.launched and self.bottle is not None:
+                self.bottle.close()
+
+
+def fate(context: Context, slug: str) -> Fate:
+    """Say whether a bottle runs, was stopped by the operator, or was lost: to a crash, or with the machine."""
+    files = context.paths.bottle(slug)
+    if is_alive(files):
+        return "running"
+    return "stopped" if stopped_at(files) else "lost"
+
+
+def wanted(context: Context) -> tuple[list[Metadata], list[Outcome], list[str]]:
+    """Return what ``--all`` brings back, in the order of the windows, what it cannot, and what stays stopped."""
+    rows = {row.identity: row for row in context.store.list()}
+    records: list[Metadata] = []
+    broken: list[Outcome] = []
+    stopped: list[str] = []
+    for slug in recalling.in_order(context.paths, list(rows)):
+        row = rows[slug]
+        if isinstance(row, BrokenRecord):
+            broken.append(Outcome(slug, error=BottlemuxError(row.problem)))
+        elif fate(context, slug) == "stopped":
+            stopped.append(slug)
+        else:
+            records.append(row)
+    return records, broken, stopped
+
+
+def preview(context: Context, records: Sequence[Metadata], backend: str | None = None) -> list[Outcome]:
+    """Return what :func:`resume_all` would do with ``records``. Makes nothing."""
+    windows = {info.slug: info for info in context.workspace.list()}
+    outcomes: list[Outcome] = []
+    for record in records:
+        try:
+            text = _preview(context, record, windows.get(record.identity), backend)
+            outcomes.append(Outcome(record.identity, text))
+        except BottlemuxError as error:
+            outcomes.append(Outcome(record.identity, error=error))
+    return outcomes
+
+
+def _preview(context: Context, record: Metadata, window: WindowInfo | None, backend: str | None) -> str:
+    if fate(context, record.identity) == "lost":
+        plan_resume(context, record, backend)
+        return "was lost; would be started again"
+    if window is None:
+        return "runs; its window would be opened"
+    ended = [pane.role or "pane" for pane in window.panes if pane.dead]
+    return f"runs; {', '.join(ended)} would be started again" if ended else "runs; nothing to do"
+
+
+def resume_all(context: Context, records: Sequence[Metadata], backend: str | None = None) -> list[Outcome]:
+    """Bring back the bottles of ``records``, several at once, then all windows in this order.
+
+    One that cannot come back stops no other: its outcome says why, and nothing is left of the attempt.
+    """
+    works = [_Work(record) for record in records]
+    fresh = not context.workspace.exists()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(lambda work: work.attempt(lambda: _raise(context, work, backend)), works))
+    windows = {info.slug: info for info in context.workspace.list()}
+    there = [work for work in works if work.outcome is None]
+    for work in there:
+        if window := windows.get(work.record.identity):
+            work.attempt(lambda work=work, window=window: _reuse(context, work, window))  # type: ignore[misc]
+    _open(context, [work for work in there if work.outcome is None])
+    if fresh:
+        _show_current(context)
+    remember(context)
+    return [work.outcome or Outcome(work.record.identity, "window opened again") for work in works]
+
+
+def _raise(context: Context, work: _Work, backend: str | None) -> None:
+    work.bottle = running.running_bottle(context, work.record)
+    if work.bottle is None:
+        work.record, work.bottle = running.relaunch(
+            context, work.record, plan_resume(context, work.record, backend)
+        )
+        work.launched = True
+
+
+def _reuse(context: Context, work: _Work, window: WindowInfo) -> None:
+    assert work.bottle is not None  # noqa: S101 - it was raised
+    done = running.revive(context, work.record, work.bottle, window, anew=work.launched)
+    work.outcome = Outcome(work.record.identity, "started again" if work.launched else done)
+
+
+def _open(context: Context, works: Sequence[_Work]) -> None:
+    """Open the windows of ``works`` in one go; if that fails, one by one, so that each has its own error."""
+    specs: list[WindowSpec] = []
+    for work in works:
+        work.attempt(lambda work=work: specs.append(_spec(context, work)))  # type: ignore[misc]
+    opened = [work for work in works if work.outcome is None]
+    try:
+        _open_windows(context, specs)
+    except BottlemuxError:
+        for work, spec in zip(opened, specs, strict=True):
+            work.attempt(lambda spec=spec: _open_windows(context, [spec]))  # type: ignore[misc]
+    for work in opened:
+        if work.outcome is None and work.launched:
+            work.outcome = Outcome(work.record.identity, "started again")
+
+
+def _spec(context: Context, work: _Work) -> WindowSpec:
+    assert work.bottle is not None  # noqa: S101 - it was raised
+    return window_for(context, work.record, work.bottle)
+
+
+def _open_windows(context: Context, specs: Sequence[WindowSpec]) -> None:
+    columns, rows = shutil.get_terminal_size(DEFAULT_SIZE)
+    context.workspace.open_windows(specs, size=(columns, rows), in_order=True)
+
+
+def _show_current(context: Context) -> None:
+    if (slug := recalling.current_of(context.paths)) and context.workspace.find(slug) is not None:
+        context.workspace.select(slug)
