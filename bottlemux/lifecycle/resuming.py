@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -115,17 +116,21 @@ def resume_all(context: Context, records: Sequence[Metadata], backend: str | Non
     works = [_Work(record) for record in records]
     fresh = not context.workspace.exists()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(lambda work: work.attempt(lambda: _raise(context, work, backend)), works))
+        list(pool.map(functools.partial(_try_to_raise, context, backend), works))
     windows = {info.slug: info for info in context.workspace.list()}
     there = [work for work in works if work.outcome is None]
     for work in there:
         if window := windows.get(work.record.identity):
-            work.attempt(lambda work=work, window=window: _reuse(context, work, window))  # type: ignore[misc]
+            work.attempt(functools.partial(_reuse, context, work, window))
     _open(context, [work for work in there if work.outcome is None])
     if fresh:
         _show_current(context)
     remember(context)
     return [work.outcome or Outcome(work.record.identity, "window opened again") for work in works]
+
+
+def _try_to_raise(context: Context, backend: str | None, work: _Work) -> None:
+    work.attempt(functools.partial(_raise, context, work, backend))
 
 
 def _raise(context: Context, work: _Work, backend: str | None) -> None:
@@ -147,21 +152,21 @@ def _open(context: Context, works: Sequence[_Work]) -> None:
     """Open the windows of ``works`` in one go; if that fails, one by one, so that each has its own error."""
     specs: list[WindowSpec] = []
     for work in works:
-        work.attempt(lambda work=work: specs.append(_spec(context, work)))  # type: ignore[misc]
+        work.attempt(functools.partial(_add_spec, context, work, specs))
     opened = [work for work in works if work.outcome is None]
     try:
         _open_windows(context, specs)
     except BottlemuxError:
         for work, spec in zip(opened, specs, strict=True):
-            work.attempt(lambda spec=spec: _open_windows(context, [spec]))  # type: ignore[misc]
+            work.attempt(functools.partial(_open_windows, context, [spec]))
     for work in opened:
         if work.outcome is None and work.launched:
             work.outcome = Outcome(work.record.identity, "started again")
 
 
-def _spec(context: Context, work: _Work) -> WindowSpec:
+def _add_spec(context: Context, work: _Work, specs: list[WindowSpec]) -> None:
     assert work.bottle is not None  # noqa: S101 - it was raised
-    return window_for(context, work.record, work.bottle)
+    specs.append(window_for(context, work.record, work.bottle))
 
 
 def _open_windows(context: Context, specs: Sequence[WindowSpec]) -> None:

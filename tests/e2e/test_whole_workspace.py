@@ -83,7 +83,9 @@ def test_one_that_cannot_come_back_stops_no_other(shell: World) -> None:
     lose_everything(shell)
     (shell.config / "agents" / "doomed.md").unlink()
     (shell.state / "bottles" / stopped / "metadata.json").write_text("no record")
-    listed = {line.split("\t")[1]: line.split("\t")[4] for line in shell.run("list", "resumable").splitlines()}
+    listed = {
+        line.split("\t")[1]: line.split("\t")[4] for line in shell.run("list", "resumable").splitlines()
+    }
     assert listed == {good: "lost", bad: "lost"}
 
     for words in (("--dry-run",), ("--detach",)):
@@ -114,7 +116,7 @@ def test_stop_while_it_is_killed_is_still_the_operators_wish(shell: World) -> No
     slug = shell.start("shell")
     files = shell.bottle(slug)
     stopping = subprocess.Popen(shell.argv("stop", slug), env=shell.environ, cwd=shell.project)
-    until(lambda: (files / "stopped").exists(), "the record of the stop")
+    until((files / "stopped").exists, "the record of the stop")
     lose_everything(shell)
     stopping.wait()
     assert f"{slug}: was stopped by you" in shell.run("resume", "--all", "--detach")
@@ -129,6 +131,8 @@ def test_damaged_records_are_passed_over(shell: World) -> None:
     slug = shell.start("shell")
     shell.tmux("kill-server")
     for path in (shell.state / "workspace.json", shell.bottle(slug) / "window.json"):
-        path.write_text('{"schema_version": 1, "order": [{}, "../x"], "window": {"panes": [{"role": "boss"}]}}')
+        path.write_text(
+            '{"schema_version": 1, "order": [{}, "../x"], "window": {"panes": [{"role": "boss"}]}}'
+        )
     assert f"{slug}: window opened again" in shell.run("resume", "--all", "--detach")
     assert not shell.is_dead(slug)
