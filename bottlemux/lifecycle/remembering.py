@@ -23,21 +23,22 @@ if TYPE_CHECKING:
 
     from bottlemux.lifecycle.context import Context
     from bottlemux.session.models import WindowInfo
+    from bottlemux.session.naming import Naming
     from bottlemux.session.saving import LiveWindow
 
 
 def remember(context: Context) -> None:
     """Write down how the windows are arranged now. What cannot be read or written is not remembered."""
     with contextlib.suppress(BottlemuxError):
-        Recorder(context).record(context.workspace.list())
+        Recorder(context, naming(context)).record(context.workspace.list())
 
 
 class Recorder:
     """Writes down what it is shown again and again, where that has changed."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, names: Naming) -> None:
         self._context = context
-        self._naming = naming(context)
+        self._naming = names
         self._seen: dict[str, object] = {}
         self._order: list[str] = []
 

@@ -12,7 +12,9 @@ import time
 from typing import TYPE_CHECKING
 
 from bottlemux.errors import BottlemuxError
+from bottlemux.lifecycle import conversations
 from bottlemux.lifecycle.notices import Notifier
+from bottlemux.lifecycle.remembering import Recorder
 from bottlemux.lifecycle.status import Collector
 from bottlemux.lifecycle.windows import naming
 from bottlemux.session.naming import Naming, rename_commands
@@ -32,7 +34,10 @@ LOOK_S = 1.0
 
 
 class Watcher:
-    """Looks at all bottles, shows in tmux what changed, and tells of what newly waits for the operator."""
+    """Looks at all bottles, shows in tmux what changed, and tells of what newly waits for the operator.
+
+    What a later ``resume`` needs is written down as it changes: how the windows are arranged, and conversations.
+    """
 
     def __init__(self, context: Context, collector: Collector | None = None) -> None:
         self.collector = collector or Collector(context)
@@ -41,6 +46,8 @@ class Watcher:
         self._notifier = Notifier(context)
         self._stamps: dict[str, tuple[int, int]] = {}
         self._waiting: int | None = None
+        self._recorder = Recorder(context, self._naming)
+        self._states: dict[str, str] = {}
 
     def watch(self, stop: threading.Event, told: Callable[[Rows], object] | None = None) -> None:
         """Look again and again until ``stop`` is set; ``told`` gets the rows of every look. Errors end nothing."""
@@ -59,8 +66,17 @@ class Watcher:
     def look(self) -> Rows:
         """Look once; return a row for each bottle."""
         rows = self.collector.collect()
+        self._recorder.record(list(self.collector.windows.values()))
         self.publish(rows)
+        self._keep_conversations(rows)
         return rows
+
+    def _keep_conversations(self, rows: Sequence[BottleStatus]) -> None:
+        """Copy a conversation out of its bottle each time that a turn ended."""
+        for row in rows:
+            if self._states.get(row.slug) == "working" != row.state:
+                conversations.keep(self._context.paths.bottle(row.slug))
+        self._states = {row.slug: row.state for row in rows}
 
     def changed(self) -> bool:
         """Tell whether a file that says how a bottle does has changed since this was last asked. Asks no tmux."""

@@ -110,3 +110,20 @@ def test_ended_turns_are_told_of_where_that_is_wanted() -> None:
     changes = Changes(finished=True)
     changes.after([row("a-00000", "working")])
     assert [notice.slug for notice in changes.after([row("a-00000", "finished")])] == ["a-00000"]
+
+
+@pytest.mark.bwrap
+@pytest.mark.tmux
+def test_what_the_user_moves_is_on_record_without_a_command(watched: World) -> None:
+    slug = watched.start("shell")
+    watched.tmux("resize-pane", "-t", watched.pane_id(slug), "-x", "33")
+    watched.tmux("select-pane", "-t", watched.pane_id(slug, "audit"))
+    before = watched.tmux("list-panes", "-t", watched.pane_id(slug), "-F", "#{pane_width} #{pane_active}")
+    record = watched.bottle(slug) / "window.json"
+    until(lambda: '"role": "audit",\n        "focus": true' in record.read_text(), "the record of the focus")
+    watched.tmux("kill-server")
+    watched.run("resume", "--all", "--detach")
+    assert (
+        watched.tmux("list-panes", "-t", watched.pane_id(slug), "-F", "#{pane_width} #{pane_active}")
+        == before
+    )
