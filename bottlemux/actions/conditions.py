@@ -39,6 +39,11 @@ def seated(subject: Subject) -> str | None:
     return None if subject.seat is not None else "not in the workspace's tmux"
 
 
+def any_running(subject: Subject) -> str | None:
+    """Apply where some bottle runs, and so has a window."""
+    return "no bottle runs" if subject.alive is False else None
+
+
 def before_a_bottle(subject: Subject) -> str | None:
     """Apply where the person looks at a bottle's window."""
     return None if subject.seat is not None and subject.seat.slug else "this is no bottle's window"

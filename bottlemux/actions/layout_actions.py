@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bottlemux.actions.conditions import always, before_a_bottle
+from bottlemux.actions.conditions import always, any_running, before_a_bottle
 from bottlemux.actions.model import Action, GoTo, Outcome, Prepared, Told, Typed
 from bottlemux.errors import BottlemuxError, UsageError
 
@@ -89,7 +89,7 @@ def _in_front(subject: Subject) -> str | None:
 
 LAYOUT_ACTIONS = (
     Action("apply-layout", "arrange as", "Rearrange the window in front of you; its programs go on.", ("L",),
-           "layout", always, _apply, "arrange"),
+           "layout", any_running, _apply, "arrange"),
     Action("rm-layout", "delete layout", "Delete a layout of yours.", (), "layout", always, _remove, "arrange"),
     Action("save-layout", "save layout", "Keep the window in front of you as a layout of yours.", (), "workspace",
            before_a_bottle, _save, "arrange", typed=Typed("name of the layout")),

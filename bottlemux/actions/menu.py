@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from bottlemux.actions.model import Action, Seat
     from bottlemux.lifecycle.context import Context
 
-_EVERYWHERE = ("palette", "start", "approve", "apply-layout")
+_EVERYWHERE = {
+    "palette": "everything",
+    "start": "start an agent",
+    "approve": "what agents ask for",
+    "apply-layout": "arrange the window",
+}
 _NOT_HERE = frozenset({"go"})
 _SEPARATOR = ""
 
@@ -27,13 +32,13 @@ def menu_command(context: Context, seat: Seat) -> list[str]:
     title = f" {seat.slug or 'bottlemux'} "
     command = ["display-menu", "-c", seat.client, "-t", seat.pane, "-T", literal(title)]
     keys = keys_of_actions(context)
-    for _heading, actions in grouped(_offered(subject)) if subject else ():
-        for action in actions:
-            command += _item(context, action, subject, keys.get(action.name, ""))
-        command.append(_SEPARATOR)
-    for name in _EVERYWHERE:
-        action = find_action(name)
-        command += _item(context, action, Subject(action.kind, seat=seat), keys.get(name, ""))
+    if subject is not None:
+        for _heading, actions in grouped(_offered(subject)):
+            for action in actions:
+                command += _item(context, action, subject, keys.get(action.name, ""))
+            command.append(_SEPARATOR)
+    for name, text in _EVERYWHERE.items():
+        command += _entry(context, find_action(name), text, keys.get(name, ""))
     return command
 
 
@@ -49,10 +54,15 @@ def _offered(subject: Subject) -> list[Action]:
     return [action for action in actions_of(subject.kind) if action.name not in _NOT_HERE]
 
 
-def _item(context: Context, action: Action, subject: Subject | None, key: str) -> Iterator[str]:
-    reason = action.applies(subject) if subject is not None else None
+def _item(context: Context, action: Action, subject: Subject, key: str) -> Iterator[str]:
+    reason = action.applies(subject)
     # tmux greys out what begins with a hyphen.
-    yield literal(f"-{action.label} ({reason})" if reason else action.label)
-    yield "" if reason else key
+    text = f"-{action.label} ({reason})" if reason else action.label
+    return _entry(context, action, text, "" if reason else key)
+
+
+def _entry(context: Context, action: Action, text: str, key: str) -> Iterator[str]:
+    yield literal(text)
+    yield key
     # The menu expands formats once, and what it runs does so again: that time is the one that counts.
     yield literal(to_source([tmux_command(context, action)]).strip())

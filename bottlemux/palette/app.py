@@ -60,7 +60,7 @@ class Palette:
         self._previews = Previews(self._background, self._redraw)
         self._query = Buffer(multiline=False, on_text_changed=lambda _buffer: self._typed())
         self.app: Application[Sequence[str] | None] = Application(
-            layout=make_layout(self.flow, self._query, self._preview, self._columns),
+            layout=make_layout(self.flow, self._query, self._preview, self._size),
             key_bindings=key_bindings(self.flow, self._query),
             style=STYLE,
             include_default_pygments_style=False,
@@ -148,8 +148,9 @@ class Palette:
         wanted = preview_of(self.flow.context, page) if isinstance(page, ListPage) else None
         return self._previews.get(*wanted) if wanted is not None else Preview()
 
-    def _columns(self) -> int:
-        return self.app.output.get_size().columns
+    def _size(self) -> tuple[int, int]:
+        size = self.app.output.get_size()
+        return size.columns, size.rows
 
     def _redraw(self) -> None:
         self.app.invalidate()

@@ -30,7 +30,7 @@ def choose(flow: Flow, row: Row) -> None:
         case "proposal":
             show_actions(flow, row)
         case "layout":
-            begin(flow, find_action("apply-layout"), Subject("layout", row.name, seat=flow.seat))
+            begin(flow, find_action("apply-layout"), _layout(flow, row.name))
         case _:
             choose_action(flow, find_action(row.name))
 
@@ -49,7 +49,7 @@ def choose_other(flow: Flow, page: ListPage, row: Row) -> None:
 def show_actions(flow: Flow, row: Row) -> None:
     """Show everything that can be done with the bottle, proposal or layout of ``row``."""
     flow.push(ListPage(
-        row.name,
+        row.title if row.target == "proposal" else row.name,
         lambda _query: rows.action_rows(_subject(flow, row)),
         lambda chosen: begin(flow, find_action(chosen.name), _subject(flow, row)),
         about=row,
@@ -96,4 +96,10 @@ def begin(flow: Flow, action: Action, subject: Subject) -> None:
 def _subject(flow: Flow, row: Row) -> Subject:
     if row.target == "bottle":
         return flow.bottle(row.name)
-    return Subject("proposal" if row.target == "proposal" else "layout", row.name, seat=flow.seat)
+    if row.target == "proposal":
+        return Subject("proposal", row.name, seat=flow.seat)
+    return _layout(flow, row.name)
+
+
+def _layout(flow: Flow, name: str) -> Subject:
+    return Subject("layout", name, alive=any(flow.facts.alive.values()), seat=flow.seat)

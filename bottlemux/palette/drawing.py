@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.layout.controls import UIContent, UIControl
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
 _TITLE_WIDTH = 30
 _AIRY_ROWS = 6
+_COLUMN_GAP = re.compile(r"^ +| {2,}")
+_NOTHING = (
+    "  nothing matches",
+    "",
+    "  Backspace takes letters back, Ctrl-U all of them.",
+    "  An agent of yours: bottlemux init",
+)
+_DIFF_STYLES = {"+": "class:good", "-": "class:bad", "@": "class:detail"}
 _BUSY_MARKS = "|/-\\"
 
 
@@ -30,12 +39,19 @@ def draw_row(shown: Shown, *, selected: bool, width: int) -> StyleAndTextTuples:
     detail = f"({row.disabled})" if row.disabled else row.detail
     line: StyleAndTextTuples = [("", "> " if selected else "  ")]
     line += _title(row.title, () if row.disabled else shown.positions, style)
-    line.append(("", " " * max(2, _TITLE_WIDTH - len(row.title))))
-    line.append((f"class:{row.mark}" if row.mark and not row.disabled else "class:detail", printable(detail)))
+    gap = max(2, min(_TITLE_WIDTH, width // 2) - len(row.title))
+    line.append(("", " " * gap))
+    detail = shortened(printable(detail), width - len(row.title) - gap - 2)
+    line.append((f"class:{row.mark}" if row.mark and not row.disabled else "class:detail", detail))
     if selected:
         line.append(("", " " * width))
         return [(f"{fragment[0]} class:selected", fragment[1]) for fragment in line]
     return line
+
+
+def shortened(text: str, width: int) -> str:
+    """Return ``text`` cut to ``width`` characters, with a mark where something is missing."""
+    return text if len(text) <= width or width < 1 else f"{text[: width - 1]}…"
 
 
 def _title(title: str, positions: tuple[int, ...], style: str) -> StyleAndTextTuples:
@@ -52,11 +68,32 @@ def text_lines(text: str) -> list[str]:
     return [printable(line.expandtabs(8)) for line in text.split("\n")]
 
 
+def styled(text: str, width: int) -> list[StyleAndTextTuples]:
+    """Return ``text``, whoever wrote it, as lines of at most ``width``; what reads like a diff in its colours."""
+    is_diff = "\n@@ " in text
+    return [
+        [(_DIFF_STYLES.get(line[:1], "") if is_diff else "", part)]
+        for line in text_lines(text)
+        for part in wrapped([line], width)
+    ]
+
+
 def wrapped(lines: list[str], width: int) -> list[str]:
     """Break lines that are too long, between words where possible."""
     import textwrap
 
-    return [part for line in lines for part in textwrap.wrap(line, max(1, width)) or [""]]
+    return [
+        part
+        for line in lines
+        for part in textwrap.wrap(line, max(1, width), subsequent_indent=" " * _hanging(line, width)) or [""]
+    ]
+
+
+def _hanging(line: str, width: int) -> int:
+    """Return how far a line's continuation is set in: to the last of its columns, if that leaves room."""
+    if len(line) <= width:
+        return 0
+    return max((gap.end() for gap in _COLUMN_GAP.finditer(line) if gap.end() <= width // 2), default=0)
 
 
 def cut(lines: list[str], width: int) -> list[str]:
@@ -86,7 +123,7 @@ class PageControl(UIControl):
 
     def _list(self, page: ListPage, width: int, height: int) -> list[StyleAndTextTuples]:
         if not page.shown:
-            return [[("class:detail", "  nothing matches")]]
+            return [[("class:detail", line)] for line in _NOTHING[:height]]
         self._top = min(max(self._top, page.selected - height + 1, 0), page.selected)
         visible = page.shown[self._top : self._top + height]
         return [
@@ -95,14 +132,16 @@ class PageControl(UIControl):
         ]
 
     def _text(self, page: TextPage, width: int, height: int) -> list[StyleAndTextTuples]:
-        lines = wrapped(text_lines(page.text), width)
+        lines = styled(page.text, width)
         question: list[StyleAndTextTuples] = []
         if page.question:
             gap: list[StyleAndTextTuples] = [[("", "")]] if height >= _AIRY_ROWS else []
             question = [*gap, [("class:question", f"{page.question} [y/N]")]]
         room = max(0, height - len(question))
         page.top = min(page.top, max(0, len(lines) - room))
-        body: list[StyleAndTextTuples] = [[("", line)] for line in lines[page.top : page.top + room]]
+        body = lines[page.top : page.top + room]
+        if (below := len(lines) - page.top - room) > 0 and room > 1:
+            body[-1] = [("class:hints", f"-- {below + 1} more lines: Down --")]
         return [*body, *question]
 
     def _busy(self, page: BusyPage) -> list[StyleAndTextTuples]:
@@ -119,9 +158,9 @@ class PreviewControl(UIControl):
     def create_content(self, width: int, height: int) -> UIContent:
         """Draw for a window of this size, in cells."""
         preview = self._preview()
-        lines = wrapped(text_lines(preview.head), width)[:height]
+        fragments: list[StyleAndTextTuples] = styled(preview.head, width)[:height]
         tail = cut(text_lines(preview.tail), width) if preview.tail else []
-        room = height - len(lines)
-        lines += tail[-room:] if room > 0 else []
-        fragments: list[StyleAndTextTuples] = [[("", line)] for line in lines]
+        room = height - len(fragments)
+        shown: list[StyleAndTextTuples] = [[("", line)] for line in (tail[-room:] if room > 0 else [])]
+        fragments.extend(shown)
         return UIContent(get_line=fragments.__getitem__, line_count=len(fragments), show_cursor=False)

@@ -108,11 +108,12 @@ class Gatherer:
         self._background.run(_backend_names, self._ask_each)
 
     def ask_statuses(self) -> None:
-        """Read the names anew, and ask tmux and the kernel how running bottles do, unless that is under way."""
+        """Read files anew, then ask tmux and the kernel how running bottles do, unless that is under way."""
         if self._asking_statuses:
             return
         self._asking_statuses = True
-        self._background.run(lambda: _statuses(self._context), self._got_statuses)
+        context = self._context
+        self._background.run(lambda: read_slowly(context, read_names(context)), self._got_files)
 
     def _ask_each(self, names: list[str]) -> None:
         self._update(replace(self.facts, backends=dict.fromkeys(names)))
@@ -125,9 +126,13 @@ class Gatherer:
 
         self._background.run(lambda: _look_at(self._context, name), got)
 
-    def _got_statuses(self, found: Facts) -> None:
+    def _got_files(self, found: Facts) -> None:
+        self._update(replace(found, backends=self.facts.backends, statuses=self.facts.statuses))
+        self._background.run(lambda: _statuses(self._context, found), self._got_statuses)
+
+    def _got_statuses(self, statuses: dict[str, BottleStatus]) -> None:
         self._asking_statuses = False
-        self._update(replace(found, backends=self.facts.backends))
+        self._update(replace(self.facts, statuses=statuses))
 
     def _update(self, facts: Facts) -> None:
         if facts != self.facts:
@@ -154,16 +159,22 @@ def _look_at(context: Context, name: str) -> BackendFacts:
     )
 
 
-def _statuses(context: Context) -> Facts:
+def read_slowly(context: Context, names: Facts) -> Facts:
+    """Return ``names`` with what the files of bottles tell; asks no backend and no tmux."""
+    try:
+        return replace(names, proposals=_proposals(context), directories=_directories(context))
+    except (BottlemuxError, OSError) as error:
+        return replace(names, trouble=str(error))
+
+
+def _statuses(context: Context, facts: Facts) -> dict[str, BottleStatus]:
     from bottlemux.lifecycle.status import collect
 
-    names = read_names(context)
-    names = replace(names, proposals=_proposals(context), directories=_directories(context))
-    active = [slug for slug, alive in names.alive.items() if alive]
+    active = [slug for slug, alive in facts.alive.items() if alive]
     try:
-        return replace(names, statuses={row.slug: row for row in collect(context, active)})
+        return {row.slug: row for row in collect(context, active)}
     except (BottlemuxError, OSError):
-        return names
+        return {}
 
 
 def _proposals(context: Context) -> tuple[ProposalFacts, ...]:

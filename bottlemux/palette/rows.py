@@ -77,14 +77,27 @@ def proposal_rows(facts: Facts) -> list[Row]:
 
 def layout_choice_rows(facts: Facts) -> list[Row]:
     """Return a row for each layout that a window can be given."""
-    title = find_action("apply-layout").title
-    return [Row("layout", name, f"{title} {name}", "layout") for name in facts.layouts]
+    action = find_action("apply-layout")
+    subject = Subject("layout", alive=any(facts.alive.values()))
+    reason = action.applies(subject) or ""
+    return [
+        Row("layout", name, f"{action.title} {name}", "layout", disabled=reason) for name in facts.layouts
+    ]
 
 
 def agent_rows(facts: Facts) -> list[Row]:
     """Return a row for each agent to start."""
     title = find_action("start").title
     blocked = facts.blocked
+    if not facts.agents:
+        return [
+            Row(
+                "agent",
+                "",
+                f"{title} ...",
+                disabled=facts.trouble or "no agent yet: bottlemux init makes one",
+            )
+        ]
     return [Row("agent", name, f"{title} {name}", "a new bottle", disabled=blocked) for name in facts.agents]
 
 
@@ -181,12 +194,16 @@ def layout_rows(facts: Facts) -> list[Row]:
 
 
 def arrange(rows: Iterable[Row], query: str, recent: Sequence[str]) -> list[Shown]:
-    """Return the rows that match ``query``, the best first; among equals, and without a query, recent ones."""
+    """Return the rows that match ``query``, the best first; among equals, and without a query, recent ones.
+
+    What cannot be chosen comes behind its equals that can.
+    """
     recency = {key: index for index, key in enumerate(recent)}
-    found: list[tuple[int, int, Shown]] = []
+    found: list[tuple[int, bool, int, Shown]] = []
     for row in rows:
         matched = match(query, row.title)
         if matched is not None:
-            found.append((-matched[0], recency.get(row.key, len(recency)), Shown(row, matched[1])))
-    found.sort(key=lambda item: item[:2])
-    return [item[2] for item in found]
+            last = recency.get(row.key, len(recency))
+            found.append((-matched[0], bool(row.disabled), last, Shown(row, matched[1])))
+    found.sort(key=lambda item: item[:3])
+    return [item[3] for item in found]

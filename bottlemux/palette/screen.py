@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bottlemux.palette.previews import Preview
 
 PREVIEW_FROM_COLUMNS = 90
+PREVIEW_FROM_ROWS = 20
 
 STYLE = Style.from_dict(
     {
@@ -41,18 +42,27 @@ STYLE = Style.from_dict(
 
 
 def make_layout(
-    flow: Flow, query: Buffer, preview: Callable[[], Preview], columns: Callable[[], int]
+    flow: Flow, query: Buffer, preview: Callable[[], Preview], size: Callable[[], tuple[int, int]]
 ) -> Layout:
-    """Return title, what is typed, the page, a preview where there is room for one, and hints."""
+    """Return title, what is typed, the page, a preview where there is room for one, and hints.
+
+    ``size`` is the terminal's columns and rows. The preview is beside a list, or below it on a narrow terminal.
+    """
     in_list = Condition(lambda: isinstance(flow.page, ListPage))
-    wide = Condition(lambda: columns() >= PREVIEW_FROM_COLUMNS)
+    beside = Condition(lambda: size()[0] >= PREVIEW_FROM_COLUMNS)
+    below = Condition(lambda: size()[0] < PREVIEW_FROM_COLUMNS and size()[1] >= PREVIEW_FROM_ROWS)
     typed = Window(BufferControl(query, input_processors=[BeforeInput("> ")]), height=1)
     page = Window(PageControl(lambda: flow.page))
-    # Half each: neither side's content has a say in it.
-    side = Window(PreviewControl(preview), width=lambda: columns() // 2)
-    body = VSplit([page, ConditionalContainer(VSplit([_rule(), side]), filter=wide & in_list)])
-    title = Window(FormattedTextControl(lambda: [("class:title", _title(flow))], show_cursor=False), height=1)
-    hints = Window(FormattedTextControl(lambda: [("class:hints", _hints(flow))], show_cursor=False), height=1)
+    # A fixed share each: neither side's content has a say in it.
+    right = Window(PreviewControl(preview), width=lambda: size()[0] // 2)
+    under = Window(PreviewControl(preview), height=lambda: size()[1] * 2 // 5)
+    across = Window(height=1, char="─", style="class:hints")
+    body = HSplit([
+        VSplit([page, ConditionalContainer(VSplit([_rule(), right]), filter=beside & in_list)]),
+        ConditionalContainer(HSplit([across, under]), filter=below & in_list),
+    ])  # fmt: skip
+    title = _line("title", lambda: _title(flow))
+    hints = _line("hints", lambda: _hints(flow, size()[0]))
     return Layout(HSplit([title, ConditionalContainer(typed, in_list), body, hints]), focused_element=typed)
 
 
@@ -60,22 +70,51 @@ def _rule() -> Window:
     return Window(width=1, char="│", style="class:hints")
 
 
+def _line(style: str, text: Callable[[], str]) -> Window:
+    return Window(FormattedTextControl(lambda: [(f"class:{style}", text())], show_cursor=False), height=1)
+
+
 def _title(flow: Flow) -> str:
     page = flow.page
     where = f" / {page.title}" if page.title else ""
-    if isinstance(page, ListPage) and page.prompt:
+    if isinstance(page, ListPage) and page.prompt and not page.free:
         return printable(f"bottlemux{where}  task: {page.prompt}")
-    return printable(f"bottlemux{where}")
+    counts = "" if where else _counts(flow)
+    return printable(f"bottlemux{where}{counts}")
 
 
-def _hints(flow: Flow) -> str:
+def _counts(flow: Flow) -> str:
+    running = sum(flow.facts.alive.values())
+    asked = len(flow.facts.proposals)
+    parts = [f"{running} running" if running else "", f"{asked} to decide" if asked else ""]
+    return "".join(f"  {part}" for part in parts if part)
+
+
+def _hints(flow: Flow, columns: int) -> str:
     page = flow.page
     if isinstance(page, BusyPage):
-        return "" if page.can_leave else "please wait"
+        return "Esc back" if page.can_leave else "please wait"
     if isinstance(page, ListPage):
         if flow.facts.trouble:
             return printable(flow.facts.trouble)
-        if len(flow.pages) == 1:
-            return "Enter choose  Tab more  Esc leave  'agent: task' gives a first task"
-        return "Enter choose  Esc back  Ctrl-C leave"
-    return "y yes  n no  Up/Down scroll" if page.question else "Enter/Esc back  Up/Down scroll  Ctrl-C leave"
+        if page is flow.main:
+            return _as_many(
+                "Enter choose",
+                "Tab more",
+                "Esc leave",
+                "'AGENT: TASK' starts it with a task",
+                columns=columns,
+            )
+        return _as_many("Enter choose", "Esc back", "Ctrl-C leave", columns=columns)
+    if page.question:
+        return "y yes  n no  Up/Down scroll"
+    return "Enter/Esc back  Up/Down scroll  Ctrl-C leave"
+
+
+def _as_many(*parts: str, columns: int) -> str:
+    """Return as many hints as there is room for, the first ones first."""
+    text = parts[0]
+    for part in parts[1:]:
+        if len(text) + 2 + len(part) < columns:
+            text += f"  {part}"
+    return text

@@ -25,7 +25,7 @@ def test_every_action_says_what_it_does(action: object) -> None:
 
 
 def test_an_unknown_action_lists_the_known() -> None:
-    with pytest.raises(NotFoundError, match=r"no action 'sotp'.*stop"):
+    with pytest.raises(NotFoundError, match=r"no action 'sotp'.*approve"):
         find_action("sotp")
 
 

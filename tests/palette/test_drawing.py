@@ -38,7 +38,7 @@ def is_plain(text: str) -> bool:
             [
                 "".join(
                     part[1]
-                    for part in draw_row(Shown(Row("agent", "a", "a", HOSTILE)), selected=True, width=9)
+                    for part in draw_row(Shown(Row("agent", "a", "a", HOSTILE)), selected=True, width=90)
                 )
             ],
             id="detail",
@@ -47,7 +47,7 @@ def is_plain(text: str) -> bool:
             [
                 "".join(
                     part[1]
-                    for part in draw_row(Shown(Row("agent", "a", "a", "", HOSTILE)), selected=True, width=9)
+                    for part in draw_row(Shown(Row("agent", "a", "a", "", HOSTILE)), selected=True, width=90)
                 )
             ],
             id="reason",

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bottlemux.actions.catalogue import find_action
+from bottlemux.actions.model import Seat, Subject
 from bottlemux.palette.facts import BackendFacts, Facts, read_names
 from bottlemux.palette.flow import Flow
 from bottlemux.palette.pages import ListPage, TextPage
@@ -247,3 +249,80 @@ def test_what_was_chosen_is_first_the_next_time(here: Here, context: Context) ->
     again = Here(context)
     again.know(backends=ONE)
     assert next(iter(again.rows())) == "doctor"
+
+
+def test_the_directory_is_asked_for_where_several_are_known(here: Here, context: Context) -> None:
+    other = context.cwd.parent / "other"
+    other.mkdir()
+    here.know(backends=ONE, layouts=("default",), directories=(str(context.cwd), str(other)))
+    here.pick("start demo")
+    assert here.title == "start demo / directory"
+    assert list(here.rows()) == [str(context.cwd), str(other)]
+    here.pick(str(other))
+    assert here.title == "start demo / workspace"
+    here.pick("copy")
+    page = here.flow.page
+    assert isinstance(page, TextPage)
+    assert f"copy of {other}" in page.text
+
+
+def test_another_directory_can_be_typed_and_a_wrong_one_says_so(here: Here, context: Context) -> None:
+    here.know(backends=ONE, layouts=("default",), directories=(str(context.cwd), "/"))
+    here.pick("start demo")
+    here.pick("/no/such/directory")
+    here.flow.choose()
+    page = here.flow.page
+    assert isinstance(page, TextPage)
+    assert page.title == "start demo: failed"
+    assert "'/no/such/directory' is not a directory" in page.text
+    here.flow.back()
+    here.flow.back()
+    assert here.title == "start demo / directory"
+
+
+def test_without_agents_there_is_a_way_to_one(here: Here) -> None:
+    here.know(agents=())
+    assert "bottlemux init" in here.rows()["start ..."]
+
+
+def test_what_cannot_be_chosen_stands_last(here: Here) -> None:
+    here.know()
+    disabled = [bool(reason) for reason in here.rows().values()]
+    assert disabled == sorted(disabled)
+    assert here.rows()["arrange as solo"] == "no bottle runs"
+    assert here.rows()["next bottle"] == "not in the workspace's tmux"
+
+
+def test_what_is_wanted_typed_is_asked_for(here: Here) -> None:
+    here.flow.take(here.flow.context, lambda _slug: [], Seat("/dev/pts/9", "%3", "demo-00001"))
+    here.know()
+    here.pick("save layout")
+    assert here.title == "save layout / name of the layout"
+    assert list(here.rows().values()) == ["type the name of the layout"]
+    here.flow.choose()
+    assert here.title == "save layout / name of the layout"
+    here.pick("a/b")
+    page = here.flow.page
+    assert isinstance(page, TextPage)
+    assert page.title == "save layout: failed"
+    here.flow.back()
+    assert here.title == "save layout / name of the layout"
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("start", "start"),
+        ("stop", "stop"),
+        ("approve", "what agents ask for"),
+        ("apply-layout", "arrange"),
+        ("doctor", "doctor"),
+    ],
+)
+def test_a_single_action_can_be_all_there_is(here: Here, name: str, title: str) -> None:
+    here.know()
+    action = find_action(name)
+    here.flow.open_at(action, Subject("workspace") if action.kind == "workspace" else None)
+    assert here.title == title
+    here.flow.back()
+    assert here.left == [None]
