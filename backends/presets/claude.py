@@ -59,5 +59,7 @@ CLAUDE = Preset(
     skills=".claude/skills",
     reporting=("--settings", f"{GUEST}/hooks.json"),
     hooks=as_json(_HOOKS),
+    # The line between two rules; the choices of a dialog have the same mark, and no rule above it.
+    at_prompt="\n\u2500{20,}\n\u276f",
     apis=(Api("api.anthropic.com", ("/v1/messages", "/v1/models"), "CLAUDE_CODE_OAUTH_TOKEN"),),
 )

@@ -57,7 +57,8 @@ class Preset:
     ``instructions_file`` below the home directory. ``apis`` is what ``init`` puts into a new bottle.
 
     ``reporting`` are arguments by which it reports what it does, through the hooks in ``hooks``, the content of a file
-    that they name; left out when the operator gave one of them.
+    that they name; left out when the operator gave one of them. ``at_prompt`` is a regular expression that its screen
+    matches when one can type, and not while a dialog is open.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Preset:
     apis: tuple[Api, ...] = ()
     reporting: tuple[str, ...] = ()
     hooks: str = ""
+    at_prompt: str = ""
 
 
 def as_json(value: object) -> str:

@@ -30,9 +30,8 @@ class Observed:
 
     ``stopped_at`` is when the operator stopped it, empty for a bottle that was lost.
     ``launched_at`` is the supervisor's start, empty before it reported; ``restarting`` are sidecars that do not run.
-    ``pane_ended`` says how the agent's program ended, ``None`` while it runs. ``activity`` is what this run of the
-    program reported, ``runs_tool`` that it has a child which is younger than that, ``dismissed`` that its screen says
-    the dialog is gone.
+    ``pane_ended`` says how the agent's program ended, ``None`` while it runs. ``activity`` is what the program
+    reported, ``at_prompt`` that its screen has the line one types in, and so no dialog.
     """
 
     now: float
@@ -47,8 +46,7 @@ class Observed:
     output_at: float = 0.0
     asked: Asked | None = None
     activity: Activity | None = None
-    runs_tool: bool = False
-    dismissed: bool = False
+    at_prompt: bool = False
 
 
 class Verdict(NamedTuple):
@@ -100,12 +98,12 @@ def _of_program(seen: Observed) -> Verdict | None:
         return None
     silent_since = max(activity.at, seen.output_at)
     quiet = seen.now - silent_since >= QUIET_AFTER_S
-    if activity.state == "waiting" and activity.pending and seen.runs_tool:
-        return Verdict("working", "works on its task", "output", as_text(seen.output_at))
-    if activity.state == "waiting" and seen.dismissed:
+    # Neither an answer to a dialog nor an interruption is reported. What works draws, unless nobody is there to see.
+    if activity.in_dialog and seen.at_prompt and not quiet:
+        return Verdict("working", "works on its task", "output", as_text(silent_since))
+    if activity.in_dialog and seen.at_prompt:
         return Verdict("idle", "at its prompt; the question was dismissed", "output", as_text(silent_since))
-    if activity.state == "working" and quiet and activity.attended and not seen.runs_tool:
-        # An interrupted turn reports nothing, and one at work draws.
+    if activity.state == "working" and quiet and activity.attended:
         return Verdict("idle", "at its prompt; interrupted", "output", as_text(silent_since))
     return Verdict(activity.state, activity.reason, "program", as_text(activity.since))
 

@@ -83,9 +83,10 @@ class Notifier:
         notices = self._changes.after(rows)
         if notices:
             with contextlib.suppress(BottlemuxError):
-                self._show(notices)
+                self.show(notices)
 
-    def _show(self, notices: Sequence[Notice]) -> None:
+    def show(self, notices: Sequence[Notice]) -> None:
+        """Show ``notices`` to everybody who does not look at what they are about."""
         workspace = self._context.workspace
         clients = parse_clients(workspace.server.batch([LIST_CLIENTS_COMMAND]))
         windows = {window.slug: window.window_id for window in workspace.list()}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from backends.presets import PRESETS
 from bottlemux.approvals.finding import open_proposals, store_of
 from bottlemux.state.liveness import process_start, read_status
 from sidecars.supervise.activity import parse_activity
@@ -54,14 +56,18 @@ class BlockedCount:
     """How many requests were refused, from the audit log: only what was appended since is read."""
 
     audit: Path
+    _path: str = field(init=False)
     _offset: int = 0
     _inode: int = 0
     _count: int = 0
 
+    def __post_init__(self) -> None:
+        self._path = str(self.audit)
+
     def get(self) -> int:
         """Return the number. What the operator rejected is none of them."""
         try:
-            found = os.stat(self.audit)  # noqa: PTH116 - see above
+            found = os.stat(self._path)  # noqa: PTH116 - see above
         except OSError:
             return 0
         if found.st_ino != self._inode or found.st_size < self._offset:
@@ -124,9 +130,9 @@ class BottleFiles:
         """Return what waits for the operator, or is approved and not in force yet, the oldest first."""
         return self._open.get([])
 
-    def awaited(self) -> Proposal | None:
-        """Return the oldest open proposal for which the agent stands still."""
-        return next((each for each in self.open_proposals() if self._store.is_awaited(each.id)), None)
+    def is_awaited(self, proposal: Proposal) -> bool:
+        """Tell whether the agent stands still until ``proposal`` is decided."""
+        return self._store.is_awaited(proposal.id)
 
 
 def read_activity(path: Path) -> Activity | None:
@@ -151,3 +157,8 @@ def began_at(pid: int) -> float:
 
 def _boot_time() -> float:
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def shows_prompt(screen: str) -> bool:
+    """Tell whether a known program's ``screen`` has the line one types in."""
+    return any(preset.at_prompt and re.search(preset.at_prompt, screen) for preset in PRESETS.values())

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from bottlemux.errors import BottlemuxError, UsageError
 from bottlemux.lifecycle.judging import Asked, Observed, Verdict, judge
-from bottlemux.lifecycle.observing import BottleFiles, Remembered, began_at
+from bottlemux.lifecycle.observing import BottleFiles, Remembered, began_at, shows_prompt
+from bottlemux.session.screens import read_screens
 from bottlemux.state.ending import stopped_at
-from bottlemux.state.liveness import is_alive
+from bottlemux.state.liveness import LockProbe
 from bottlemux.state.store import BrokenRecord
 
 if TYPE_CHECKING:
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
     from bottlemux.lifecycle.context import Context
     from bottlemux.lifecycle.judging import Source, State
     from bottlemux.lifecycle.usage import Usage
-    from bottlemux.session.models import WindowInfo
+    from bottlemux.session.models import PaneInfo, WindowInfo
     from bottlemux.state.liveness import RuntimeStatus
     from bottlemux.state.metadata import Metadata
+    from sidecars.supervise.activity import Activity
+    from sidecars.supervise.proposal import Proposal
+
+_DRAWN_AFTER_S = 1.0
+_SETTLED_AFTER_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,20 @@ class Collector:
         )
         self._bottles = {slug: self._bottles.get(slug) or _Bottle(self._context, slug) for slug in wanted}
         windows = self._windows()
-        return [bottle.row(windows.get(slug)) for slug, bottle in self._bottles.items()]
+        for slug, bottle in self._bottles.items():
+            bottle.look(windows.get(slug))
+        self._look_for_prompts()
+        return [bottle.row() for bottle in self._bottles.values()]
+
+    def _look_for_prompts(self) -> None:
+        """Look at the screens of programs that say they wait in a dialog: it may be answered or gone by now."""
+        asking = {pane.pane_id: bottle for bottle in self._bottles.values() if (pane := bottle.asking_pane())}
+        try:
+            screens = read_screens(self._context.workspace.server, list(asking)) if asking else {}
+        except BottlemuxError:
+            screens = {}
+        for pane_id, screen in screens.items():
+            asking[pane_id].at_prompt = shows_prompt(screen)
 
     def running(self) -> dict[str, RuntimeStatus]:
         """Return the supervisors' reports of the bottles that ran when they were last collected."""
@@ -139,16 +158,44 @@ class _Bottle:
         self._record = Remembered(str(self.files.files.metadata), lambda: context.store.row(slug))
         self._pane_began: tuple[int, float] = (0, 0.0)
         self._last: Verdict | None = None
+        self._lock = LockProbe(self.files.files)
+        self._activity: Activity | None = None
+        self._open: list[Proposal] = []
+        self._facts: tuple[object, ...] = ()
+        self._row: BottleStatus | None = None
+        self._settled = False
         self.alive = False
+        self.window: WindowInfo | None = None
+        self.at_prompt = False
 
-    def row(self, window: WindowInfo | None) -> BottleStatus:
+    def look(self, window: WindowInfo | None) -> None:
+        """Read what may have changed."""
+        self.window, self.at_prompt = window, False
+        self.alive = self._lock.is_alive()
+        self._activity = self.files.activity()
+        self._open = self.files.open_proposals()
+
+    def asking_pane(self) -> PaneInfo | None:
+        """Return the pane of a program that says it is in a dialog, long enough ago to have drawn it."""
+        pane = self.window.pane("agent") if self.window else None
+        if pane is None or pane.dead:
+            return None
+        activity = self._activity
+        if activity is None or not activity.in_dialog or activity.at < self._began(pane.pid):
+            return None
+        return pane if time.time() - activity.at > _DRAWN_AFTER_S else None
+
+    def row(self) -> BottleStatus:
         record = self._record.get(BrokenRecord(self.slug, "its record is gone"))
         if isinstance(record, BrokenRecord):
             return BottleStatus(self.slug, "", "", "broken", record.problem, "record", "")
-        self.alive = is_alive(self.files.files)
-        status = self.files.status()
-        verdict = self._steady(judge(self._observe(record, status, window)))
-        return BottleStatus(
+        status, blocked = self.files.status(), self.files.blocked()
+        facts = (record, status, blocked, self.window, self._activity, self.alive, self.at_prompt)
+        if self._row is not None and facts == self._facts and self._is_settled():
+            return self._row
+        verdict = self._steady(judge(self._observe(record, status)))
+        self._facts = facts
+        self._row = BottleStatus(
             slug=self.slug,
             agent=record.agent,
             backend=record.backend,
@@ -156,12 +203,21 @@ class _Bottle:
             reason=verdict.reason,
             source=verdict.source,
             since=verdict.since,
-            blocked=self.files.blocked(),
-            open_proposals=len(self.files.open_proposals()),
+            blocked=blocked,
+            open_proposals=len(self._open),
             services=_services(status) if status and self.alive else {},
         )
+        return self._row
 
-    def _observe(self, record: Metadata, status: RuntimeStatus | None, window: WindowInfo | None) -> Observed:
+    def _is_settled(self) -> bool:
+        """Tell whether time alone changes nothing any more; it did not either when this was last so."""
+        last = max(self.window.activity if self.window else 0.0, self._activity.at if self._activity else 0.0)
+        settled = self._settled
+        self._settled = not self._open and time.time() - last > _SETTLED_AFTER_S
+        return settled and self._settled
+
+    def _observe(self, record: Metadata, status: RuntimeStatus | None) -> Observed:
+        window = self.window
         pane = window.pane("agent") if window else None
         return Observed(
             now=time.time(),
@@ -174,8 +230,9 @@ class _Bottle:
             pane_ended=pane.ended if pane and pane.dead else None,
             pane_began=self._began(pane.pid) if pane else 0.0,
             output_at=float(window.activity) if window else 0.0,
-            asked=self._asked() if self.alive else None,
-            activity=self.files.activity(),
+            asked=self._asked() if self.alive and self._open else None,
+            activity=self._activity,
+            at_prompt=self.at_prompt,
         )
 
     def _began(self, pid: int) -> float:
@@ -184,7 +241,7 @@ class _Bottle:
         return self._pane_began[1]
 
     def _asked(self) -> Asked | None:
-        proposal = self.files.awaited()
+        proposal = next((each for each in self._open if self.files.is_awaited(each)), None)
         if proposal is None:
             return None
         from bottlemux.approvals.showing import request_text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ _FIELDS = (
     "window_layout",
     "window_name",
 )
+_REMEMBERED = 1024
 LIST_SESSIONS_COMMAND = ("list-sessions", "-F", "session\t#{session_name}")
 # -a, not -s: the user may have moved a window to another session.
 LIST_COMMAND = (
@@ -58,13 +60,12 @@ def has_session(lines: Iterable[str], name: str) -> bool:
 
 def parse_windows(lines: Iterable[str]) -> list[WindowInfo]:
     """Group the lines of :data:`LIST_COMMAND` by bottle, in their order, leaving out what makes no sense."""
-    groups: dict[str, dict[str, _Row]] = {}
+    groups: dict[str, list[str]] = {}
     for line in lines:
         row = _parse_row(line)
         if row is not None:
-            # A window linked into two sessions is listed twice.
-            groups.setdefault(row.window.slug, {}).setdefault(row.pane.pane_id, row)
-    return [_merge(list(rows.values())) for rows in groups.values()]
+            groups.setdefault(row.window.slug, []).append(line)
+    return [_merge(tuple(group)) for group in groups.values()]
 
 
 def server_missing_an_exit(lines: Iterable[str]) -> int | None:
@@ -83,11 +84,14 @@ def server_missing_an_exit(lines: Iterable[str]) -> int | None:
     return None
 
 
+# From look to look most lines stay as they are.
+@functools.lru_cache(maxsize=_REMEMBERED)
 def _fields(line: str) -> dict[str, str] | None:
     values = line.split("\t")
     return dict(zip(_FIELDS, values, strict=True)) if len(values) == len(_FIELDS) else None
 
 
+@functools.lru_cache(maxsize=_REMEMBERED)
 def _parse_row(line: str) -> _Row | None:
     row = _fields(line)
     if row is None:
@@ -139,7 +143,17 @@ def shown_name(name: str) -> str:
     return re.sub(r"\\\\|(?:\\[0-7]{3})+", plain, name)
 
 
-def _merge(rows: list[_Row]) -> WindowInfo:
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _merge(lines: tuple[str, ...]) -> WindowInfo:
+    rows: dict[str, _Row] = {}
+    for line in lines:
+        if (row := _parse_row(line)) is not None:
+            # A window linked into two sessions is listed twice.
+            rows.setdefault(row.pane.pane_id, row)
+    return _joined(list(rows.values()))
+
+
+def _joined(rows: list[_Row]) -> WindowInfo:
     # Only the window the bottle was opened in carries the agent's name.
     home = next((row.window for row in rows if row.window.agent), rows[0].window)
     return replace(home, panes=tuple(row.pane for row in rows))

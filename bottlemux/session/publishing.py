@@ -51,4 +51,4 @@ def parse_clients(lines: Iterable[str]) -> list[Client]:
 def message_command(client: Client, text: str, seconds: float) -> list[str]:
     """Return what shows ``text`` to ``client`` for a while, or until a key is pressed."""
     delay = str(int(seconds * 1000))
-    return ["display-message", "-c", client.name, "-d", delay, literal(plain_value(text))]
+    return ["display-message", "-c", client.name, "-d", delay, "--", literal(plain_value(text))]

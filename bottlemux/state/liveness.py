@@ -70,6 +70,32 @@ def is_alive(paths: BottlePaths) -> bool:
     return False
 
 
+class LockProbe:
+    """Asks again and again what :func:`is_alive` asks once, at a tenth of the price: the file stays open."""
+
+    def __init__(self, paths: BottlePaths) -> None:
+        self._path = str(paths.lock)
+        self._descriptor = -1
+
+    def is_alive(self) -> bool:
+        """Tell whether a supervisor holds the lock."""
+        try:
+            if self._descriptor < 0:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        return False
+
+    def __del__(self) -> None:
+        """Close the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+
 def hold(path: Path) -> int:
     """Take the lock ``path`` for this process and return the descriptor that keeps it.
 

@@ -72,6 +72,11 @@ class Activity:
     pid: int = 0
     attended: bool = True
 
+    @property
+    def in_dialog(self) -> bool:
+        """Whether it waits in a dialog on its screen, rather than at its prompt."""
+        return self.state == "waiting" and self.event != "StopFailure"
+
     def to_json(self) -> dict[str, object]:
         """Return the content of its file; :func:`parse_activity` is the inverse."""
         return {

@@ -37,15 +37,19 @@ CASES: dict[str, tuple[Observed, str, str]] = {
     "no output": (RUNNING, "idle", "output"),
     "works": (replace(RUNNING, activity=doing("working"), output_at=NOW - 1), "working", "program"),
     "interrupted": (replace(RUNNING, activity=doing("working")), "idle", "output"),
-    "a tool runs on in silence": (replace(RUNNING, activity=doing("working"), runs_tool=True), "working", "program"),
+    "nobody watches it work": (replace(RUNNING, activity=replace(doing("working"), attended=False)), "working",
+                               "program"),
     "has just begun to work": (replace(RUNNING, activity=doing("working", 1.0)), "working", "program"),
     "finished": (replace(RUNNING, activity=doing("finished")), "finished", "program"),
     "finished, and its shell is busy": (replace(RUNNING, activity=doing("finished"), output_at=NOW), "finished",
                                         "program"),
     "asks": (replace(RUNNING, activity=ASKS), "waiting", "program"),
     "asks, and draws": (replace(RUNNING, activity=ASKS, output_at=NOW), "waiting", "program"),
-    "permitted, the tool runs": (replace(RUNNING, activity=ASKS, output_at=NOW, runs_tool=True), "working", "output"),
-    "question dismissed": (replace(RUNNING, activity=ASKS, dismissed=True), "idle", "output"),
+    "permitted, the tool runs": (replace(RUNNING, activity=ASKS, output_at=NOW, at_prompt=True), "working", "output"),
+    "question dismissed": (replace(RUNNING, activity=ASKS, at_prompt=True), "idle", "output"),
+    "failed, and at its prompt": (
+        replace(RUNNING, activity=replace(doing("waiting"), event="StopFailure"), at_prompt=True), "waiting", "program"
+    ),
     "of an earlier run": (replace(RUNNING, activity=doing("waiting", 200.0)), "idle", "output"),
 }  # fmt: skip
 
