@@ -13,7 +13,7 @@ trust_level = "trusted"
 """
 _CODEX = Preset(
     name="codex",
-    tested="",
+    tested="first task, instructions and resume with Codex 0.169, against a stand-in for its API",
     install="npm install -g @openai/codex",
     home={
         ".codex/config.toml": _CODEX_TRUST,
@@ -42,7 +42,7 @@ _GEMINI_SETTINGS = {
 }
 _GEMINI = Preset(
     name="gemini",
-    tested="",
+    tested="first task, instructions and resume with Gemini CLI 0.61, against a stand-in for its API",
     install="npm install -g @google/gemini-cli",
     home={".gemini/settings.json": as_json(_GEMINI_SETTINGS)},
     supervised={
@@ -66,7 +66,7 @@ _QWEN_SETTINGS = {
 }
 _QWEN = Preset(
     name="qwen",
-    tested="",
+    tested="first task, instructions and resume with Qwen Code 0.15, against a stand-in for its API",
     install="npm install -g @qwen-code/qwen-code",
     home={".qwen/settings.json": as_json(_QWEN_SETTINGS)},
     supervised={
@@ -86,7 +86,7 @@ _QWEN = Preset(
 _OPENCODE_SETTINGS = {"$schema": "https://opencode.ai/config.json", "autoupdate": False, "share": "disabled"}
 _OPENCODE = Preset(
     name="opencode",
-    tested="",
+    tested="starts with OpenCode 1.18 and sends the first task; its answer was not tried",
     install="npm install -g opencode-ai",
     environ={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
     home={".config/opencode/opencode.json": as_json(_OPENCODE_SETTINGS)},
@@ -109,7 +109,7 @@ _OPENCODE = Preset(
 
 _COPILOT = Preset(
     name="copilot",
-    tested="",
+    tested="starts with Copilot CLI 1.0 and reaches its service with the token; no log-in was tried",
     install="npm install -g @github/copilot",
     environ={"COPILOT_AUTO_UPDATE": "false"},
     home={".copilot/config.json": as_json({"trusted_folders": ["/workspace"], "banner": "never"})},
@@ -132,7 +132,7 @@ _COPILOT = Preset(
 
 _AMP = Preset(
     name="amp",
-    tested="",
+    tested="starts with Amp 0.0 (September 2026) and reaches its service with the token; no log-in was tried",
     install="npm install -g @sourcegraph/amp",
     home={".config/amp/settings.json": as_json({"amp.updates.mode": "disabled"})},
     supervised={

@@ -25,7 +25,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
     """List what no live bottle owns, ask, and remove it."""
     from bottlemux.lifecycle.cleaning import find_leftovers
 
-    leftovers, failures = find_leftovers(context)
+    with console.progress("looking for what nothing owns"):
+        leftovers, failures = find_leftovers(context)
     for failure in failures:
         sys.stderr.write(f"bottlemux: warning: {failure}\n")
     if not leftovers:
@@ -36,9 +37,10 @@ def run(context: Context, options: argparse.Namespace) -> int:
     if not options.yes and not console.confirm("Remove all of it?"):
         sys.stderr.write("nothing was removed\n")
         return 1
-    left = [leftover for leftover in leftovers if not _is_removed(leftover)]
+    with console.progress("removing it"):
+        left = [leftover for leftover in leftovers if not _is_removed(leftover)]
     count = sum(len(leftover.description.splitlines()) for leftover in leftovers if leftover not in left)
-    sys.stdout.write(f"removed {count}\n")
+    sys.stdout.write(f"removed {console.counted(count, 'thing')}\n")
     return 1 if left else 0
 
 

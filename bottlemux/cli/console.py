@@ -98,14 +98,13 @@ def table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> Iterator[st
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def fitted(line: str) -> str:
-    """Return ``line`` cut to the width of the terminal, if standard output is one."""
+def fits(line: str) -> bool:
+    """Tell whether ``line`` is no wider than the terminal, or standard output is none."""
     if not sys.stdout.isatty():
-        return line
+        return True
     import shutil
 
-    width = shutil.get_terminal_size().columns
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+    return len(line) <= shutil.get_terminal_size().columns
 
 
 def remark(text: str) -> None:
@@ -133,6 +132,11 @@ def age(timestamp: str) -> str:
         if seconds >= length:
             return f"{int(seconds // length)}{unit}"
     return f"{max(0, int(seconds))}s"
+
+
+def counted(count: int, thing: str) -> str:
+    """Return how many there are of a ``thing``: ``no things``, ``1 thing``, ``2 things``."""
+    return f"{count or 'no'} {thing}{'' if count == 1 else 's'}"
 
 
 def size(count: int | None) -> str:

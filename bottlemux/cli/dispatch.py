@@ -96,6 +96,8 @@ def run_here(words: list[str]) -> int:
     except BottlemuxError as error:
         return report(error)
     except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")  # the terminal has echoed ^C where the next prompt would go
         return _INTERRUPTED
     except BrokenPipeError:
         return reader_gone()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from bottlemux.cli import console
+
 if TYPE_CHECKING:
     import argparse
 
@@ -24,9 +26,10 @@ def run(context: Context, options: argparse.Namespace) -> int:
     from bottlemux.text import printable
 
     record = context.store.load(context.store.resolve_prefix(options.slug))
-    fetched = fetch(context, record, force=options.force)
-    count = len(fetched.commits)
-    sys.stdout.write(f"{fetched.branch} is at {fetched.commit[:12]}: {count or 'no'} new commits\n")
+    with console.progress("fetching"):
+        fetched = fetch(context, record, force=options.force)
+    count = console.counted(len(fetched.commits), "new commit")
+    sys.stdout.write(f"{fetched.branch} is at {fetched.commit[:12]}: {count}\n")
     for line in fetched.commits:
         sys.stdout.write(f"  {printable(line)}\n")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from bottlemux.cli import console
 from bottlemux.errors import BottlemuxError
 from bottlemux.text import printable
 
@@ -28,7 +29,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
     for slug in options.slugs:
         try:
             identity = context.store.resolve_prefix(slug)
-            remove(context, identity)
+            with console.progress(f"removing {identity}"):
+                remove(context, identity)
             sys.stdout.write(f"{identity}: removed\n")
         except BottlemuxError as error:
             if len(options.slugs) == 1:

@@ -9,6 +9,7 @@ from bottlemux.cli import console
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from bottlemux.lifecycle.context import Context
     from bottlemux.lifecycle.status import BottleStatus
@@ -31,8 +32,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
     if options.json:
         console.write_json([row.to_json() for row in rows])
         return 0
-    for line in console.table([_cells(row) for row in rows], _HEADINGS):
-        sys.stdout.write((line if options.slug else console.fitted(line)) + "\n")
+    for line in _lines([_cells(row) for row in rows]):
+        sys.stdout.write(line + "\n")
     if not rows:
         console.remark("no bottle yet; bottlemux start AGENT makes one (bottlemux list agents)")
     if options.slug:
@@ -40,6 +41,20 @@ def run(context: Context, options: argparse.Namespace) -> int:
         for name, text in rows[0].services.items():
             sys.stdout.write(f"  {name}: {text}\n")
     return 0
+
+
+def _lines(rows: list[tuple[str, ...]]) -> Iterator[str]:
+    """Yield the table; where a terminal is too narrow for it, each reason stands below its row."""
+    from bottlemux.text import printable
+
+    lines = list(console.table(rows, _HEADINGS))
+    if all(map(console.fits, lines)):
+        yield from lines
+        return
+    heading, *short = console.table([row[:-1] for row in rows], _HEADINGS[:-1])
+    yield heading
+    for line, row in zip(short, rows, strict=True):
+        yield from (line, f"  {printable(row[-1])}")
 
 
 def _cells(row: BottleStatus) -> tuple[str, ...]:

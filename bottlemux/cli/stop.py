@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bottlemux.cli import selection
+from bottlemux.cli import console, selection
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +27,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
         return is_alive(context.paths.bottle(identity))
 
     def end(identity: str) -> str:
-        stop(context, identity)
+        with console.progress(f"stopping {identity}"):
+            stop(context, identity)
         return "stopped"
 
     return selection.for_each(context, options, end, default=runs)

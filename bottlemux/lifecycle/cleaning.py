@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import socket
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +14,13 @@ from bottlemux.state.liveness import is_alive
 from bottlemux.state.removal import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from bottlemux.lifecycle.context import Context
+
+_PROBE_TIMEOUT_S = 0.5
+_BEGINNING_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Leftover:
 def find_leftovers(context: Context) -> tuple[list[Leftover], list[str]]:
     """Return what can be removed, and a line for each place that could not be looked at. Changes nothing."""
     failures: list[str] = []
-    found = _drafts(context)
+    found = _drafts(context) + _sockets(context)
     places: dict[str, Callable[[], list[Leftover]]] = {"tmux": lambda: _windows(context)}
     places |= {name: functools.partial(_of_backend, context, name) for name in known_backend_names()}
     for name, look in places.items():
@@ -57,6 +62,29 @@ def _closing(context: Context, slug: str) -> Callable[[], object]:
 
 def _drafts(context: Context) -> list[Leftover]:
     return [Leftover(f"unfinished directory {path}", _removing(path)) for path in context.store.leftovers()]
+
+
+def _sockets(context: Context) -> list[Leftover]:
+    """Sockets of the user's common processes; those of bottles go with their directories."""
+    stale = [path for path in stale_sockets(context.paths.runtime) if path.parent == context.paths.runtime]
+    return [Leftover(f"socket {path}, on which nobody listens", path.unlink) for path in stale]
+
+
+def stale_sockets(runtime: Path) -> Iterator[Path]:
+    """Yield the sockets below ``runtime`` that refuse a connection: their process has ended.
+
+    One that was made just now may belong to a process that is about to listen, and is left out.
+    """
+    for path in sorted([*runtime.glob("*.sock"), *runtime.glob("*/*.sock")]):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(_PROBE_TIMEOUT_S)
+            try:
+                if time.time() - path.stat().st_mtime > _BEGINNING_S:
+                    probe.connect(str(path))
+            except ConnectionRefusedError:
+                yield path
+            except OSError:
+                continue
 
 
 def _removing(path: Path) -> Callable[[], object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from pathlib import Path
@@ -15,6 +16,7 @@ from bottlemux.errors import UnavailableError
 from bottlemux.lifecycle import checks
 from bottlemux.lifecycle.checks import engines, files, kernel, network, programs, terminal
 from bottlemux.lifecycle.checks.model import Check, worst
+from bottlemux.lifecycle.cleaning import find_leftovers, stale_sockets
 from bottlemux.lifecycle.context import Context
 from bottlemux.paths import Paths
 
@@ -150,7 +152,10 @@ def test_a_socket_whose_process_ended_is_found_and_a_live_one_is_not(context: Co
         live.listen()
         dead.bind(str(runtime / "b-00000/control.sock"))
         dead.close()
-        assert [path.name for path in files.stale_sockets(runtime)] == ["control.sock"]
+        assert [path.name for path in stale_sockets(runtime)] == []
+        for path in runtime.rglob("*.sock"):
+            os.utime(path, (0, 0))
+        assert [path.name for path in stale_sockets(runtime)] == ["control.sock"]
 
 
 def test_a_manifest_that_does_not_load_is_named_with_its_line(context: Context) -> None:
@@ -181,3 +186,15 @@ def test_the_report_is_aligned_and_every_finding_with_a_fault_says_how_to_mend_i
         len({line.index(line[6:].lstrip()[:1], 6) for line in lines if line[:2] in {"ok", "wa", "FA"}}) == 1
     )
     assert "\x1b" not in done.stdout
+
+
+def test_cleanup_removes_a_socket_that_doctor_finds(context: Context) -> None:
+    runtime = context.paths.runtime
+    runtime.mkdir(parents=True)
+    path = runtime / "zygote-000000000000.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    os.utime(path, (0, 0))
+    (leftover,) = [one for one in find_leftovers(context)[0] if "zygote" in one.description]
+    leftover.remove()
+    assert not path.exists()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import stat
 from typing import TYPE_CHECKING
 
 from bottlemux.errors import BottlemuxError
 from bottlemux.lifecycle.checks.model import Check
+from bottlemux.lifecycle.cleaning import stale_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 MIN_FREE_BYTES = 1 << 30
 _GIB = 1 << 30
 _SHOWN = 3
-_PROBE_TIMEOUT_S = 0.5
 
 
 def check_directories(context: Context) -> Iterator[Check]:
@@ -75,7 +74,7 @@ def check_manifests(context: Context) -> Iterator[Check]:
 def judge_manifests(count: int, problems: Sequence[str]) -> Check:
     """Say whether ``count`` agents and what they refer to can be read."""
     if not problems:
-        return Check("manifests", "ok", f"{count} agents can be read")
+        return Check("manifests", "ok", f"{count} of {count} agents can be read")
     shown = "; ".join(problems[:_SHOWN]) + ("; ..." if len(problems) > _SHOWN else "")
     return Check("manifests", "error", shown, "edit the file at that line; bottlemux help manifest")
 
@@ -83,19 +82,6 @@ def judge_manifests(count: int, problems: Sequence[str]) -> Check:
 def check_sockets(context: Context) -> Iterator[Check]:
     """Look: did a crash leave sockets that nobody listens on."""
     yield judge_sockets(context.paths.runtime, list(stale_sockets(context.paths.runtime)))
-
-
-def stale_sockets(runtime: Path) -> Iterator[Path]:
-    """Yield the sockets below ``runtime`` that refuse a connection: their process has ended."""
-    for path in sorted([*runtime.glob("*.sock"), *runtime.glob("*/*.sock")]):
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(_PROBE_TIMEOUT_S)
-            try:
-                probe.connect(str(path))
-            except ConnectionRefusedError:
-                yield path
-            except OSError:
-                continue
 
 
 def judge_sockets(runtime: Path, stale: Sequence[Path]) -> Check:

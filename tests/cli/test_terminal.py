@@ -1,0 +1,90 @@
+"""What commands look like at a terminal: nothing wider than it, colours there alone, a line of its own after Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.world import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.world import World
+
+pytestmark = [pytest.mark.bwrap, pytest.mark.tmux]
+SMALL = ("-x", "80", "-y", "24")
+
+
+class Shell:
+    """A shell in a window of 80x24 of the world's tmux."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        # Without a file of settings, and without the workspace's own options.
+        world.tmux(
+            "-f",
+            os.devnull,
+            "new-session",
+            "-d",
+            "-s",
+            "small",
+            *SMALL,
+            "-c",
+            str(world.project),
+            "-e",
+            "PS1=> ",
+            "bash --norc -i",
+        )
+        until(lambda: self.screen().startswith(">"), "a prompt")
+
+    def screen(self, *options: str) -> str:
+        return self.world.tmux("capture-pane", "-p", *options, "-t", "=small:")
+
+    def run(self, *words: str, end: str = "\n> ") -> str:
+        """Type a command, and return the screen once the prompt is back."""
+        self.world.tmux("send-keys", "-t", "=small:", "-l", " ".join(["clear &&", *self.world.argv(*words)]))
+        self.world.tmux("send-keys", "-t", "=small:", "Enter")
+        until(
+            lambda: "clear &&" not in self.screen() and end in f"{self.screen().rstrip()} ",
+            f"the end of {words}",
+        )
+        return self.screen("-e")
+
+
+@pytest.fixture
+def shell(world: World) -> Iterator[Shell]:
+    yield Shell(world)
+    world.tmux("kill-session", "-t", "=small")
+
+
+def test_status_says_why_in_full_at_80_columns(world: World, slug: str, shell: Shell) -> None:
+    shell.run("status")
+    heading, row, *more = shell.screen("-J").splitlines()
+    assert heading.startswith("SLUG")
+    assert row.startswith(slug)
+    assert max(map(len, (heading, row, *more))) <= 80
+    # Either the reason ends the row, or it stands below it.
+    assert heading.endswith("WHY") != more[0].startswith("  ")
+
+
+def test_doctor_is_coloured_at_a_terminal_unless_that_is_not_wanted(world: World, shell: Shell) -> None:
+    assert "\x1b[32mok" in shell.run("doctor").replace("\x1b[39m", "")
+    world.tmux("send-keys", "-t", "=small:", "-l", "export NO_COLOR=1")
+    world.tmux("send-keys", "-t", "=small:", "Enter")
+    assert "\x1b[32m" not in shell.run("doctor")
+
+
+def test_a_person_is_told_that_there_is_nothing(world: World, shell: Shell) -> None:
+    assert "no agent asks for anything" in shell.run("approvals", "list")
+    assert world.try_run("approvals", "list").stderr == ""
+
+
+def test_ctrl_c_at_the_question_starts_nothing(world: World, slug: str, shell: Shell) -> None:
+    before = world.run("list", "active")
+    shell.run("start", "shell", end="[y/N] ")
+    world.tmux("send-keys", "-t", "=small:", "C-c")
+    until(lambda: shell.screen().rstrip().endswith("\n>"), "the prompt on a line of its own")
+    assert world.run("list", "active") == before
