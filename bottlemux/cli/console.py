@@ -107,6 +107,17 @@ def fits(line: str) -> bool:
     return len(line) <= shutil.get_terminal_size().columns
 
 
+def wrapped(text: str, indent: int) -> str:
+    """Return ``text``, which begins in column ``indent``, broken there where a terminal is too narrow for it."""
+    if not sys.stdout.isatty():
+        return text
+    import shutil
+    import textwrap
+
+    width = max(shutil.get_terminal_size().columns - indent, 20)
+    return f"\n{'':<{indent}}".join(textwrap.wrap(text, width, break_on_hyphens=False))
+
+
 def remark(text: str) -> None:
     """Tell a person something that no script wants to read: only where standard error is a terminal."""
     if sys.stderr.isatty():

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bottlemux.lifecycle.context import Context
 
 _DETAIL_WIDTH = 60
+_INDENT = 25
 _MARKS = {"ok": "ok", "warning": "warn", "error": "FAIL"}
 
 
@@ -66,5 +67,7 @@ def _line(check: Check) -> str:
     from bottlemux.text import printable
 
     mark = console.coloured(f"{_MARKS[check.level]:<4}", check.level)
-    text = f"{mark}  {check.name:<18} {printable(check.detail)}"
-    return f"{text}\n{'':<24} mend it: {printable(check.fix)}" if check.fix else text
+    detail = console.wrapped(printable(check.detail), _INDENT)
+    text = f"{mark}  {check.name:<18} {detail}"
+    fix = console.wrapped(f"mend it: {printable(check.fix)}", _INDENT)
+    return f"{text}\n{'':<{_INDENT}}{fix}" if check.fix else text
