@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self, final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -145,10 +145,18 @@ class BottleBackend[PlanT: BottlePlan, CleanupT](abc.ABC):
     name: ClassVar[str]
     can_rebuild: ClassVar[bool] = False
     """Whether a bottle has an image of its own that can get more packages."""
-    workspaces: ClassVar[tuple[str, ...]] = ("mount", "clone", "copy")
 
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
+
+    @property
+    def workspaces(self) -> tuple[str, ...]:
+        """The kinds of workspace that are possible here."""
+        return ("mount", "clone", "copy")
+
+    def variants(self) -> Sequence[str]:
+        """Return more names of this backend, with an engine each (``NAME@ENGINE``), that the user's settings have."""
+        return ()
 
     @final
     def prepare(self, spec: BottleSpec) -> PlanT:
@@ -207,9 +215,25 @@ class BottleBackend[PlanT: BottlePlan, CleanupT](abc.ABC):
     def find(self, identity: str) -> Bottle:
         """Return a handle on a running bottle of this backend; ``NotFoundError`` when it does not run."""
 
+    def recover(self, identity: str) -> Bottle | None:  # noqa: ARG002 - for backends whose bottles can be elsewhere
+        """Take up a bottle again that may run although nothing on this machine holds it; ``None`` if it does not.
+
+        What is left of one that ended is removed. Where bottles run on this machine there is none.
+        """
+        return None
+
+    def discard(self, identity: str) -> None:  # noqa: B027 - most have nothing
+        """Remove what is kept of an ended bottle outside its state directory, which is about to go. Idempotent."""
+
+    def bring_back(self, identity: str) -> None:  # noqa: B027 - as a rule it is there
+        """Have the bottle's own working copy, as it is now, in its state directory."""
+
     @abc.abstractmethod
-    def enumerate_active(self) -> Sequence[ActiveAgent]:
-        """Return the running bottles of this backend, in a constant number of calls to an engine."""
+    def enumerate_active(self) -> Iterable[ActiveAgent]:
+        """Return the running bottles of this backend, in a constant number of calls to an engine.
+
+        What is raised at the end takes none away of those before.
+        """
 
     @abc.abstractmethod
     def prepare_cleanup(self) -> CleanupT:

@@ -45,6 +45,22 @@ def known_backend_names() -> list[str]:
     return [*_OWN, *_foreign()]
 
 
+def every_backend_name(paths: Paths, failures: list[str] | None = None) -> list[str]:
+    """Return the known names and those of the engines elsewhere that the user's settings have.
+
+    Settings that cannot be read are noted in ``failures``.
+    """
+    found: list[str] = []
+    for name in known_backend_names():
+        found.append(name)
+        try:
+            found += _load(name, paths).variants()
+        except (BottlemuxError, ImportError) as error:
+            if failures is not None:
+                failures.append(f"{name}: {error}")
+    return found
+
+
 def has_backend(name: str) -> bool:
     """Say whether ``name`` (``BACKEND`` or ``BACKEND@ENGINE``) is registered."""
     kind = name.partition("@")[0]

@@ -100,6 +100,16 @@ class BottlePaths:
         return self.state / "window.json"
 
     @property
+    def engine(self) -> Path:
+        """Which engine has the bottle, for ``resume`` and ``rm`` too; written by the Docker launcher."""
+        return self.state / "engine"
+
+    @property
+    def link(self) -> Path:
+        """There from launch to end where the bottle is on an engine elsewhere; written by its link."""
+        return self.state / "link.json"
+
+    @property
     def status(self) -> Path:
         """The supervisor's report: process ids, services, restarts."""
         return self.runtime / "status.json"
@@ -167,6 +177,11 @@ class Paths:
     def recent(self) -> Path:
         """What was chosen in the palette lately; written by the palette."""
         return self.state / "recent.json"
+
+    @property
+    def installation(self) -> Path:
+        """A random name of this state directory, by which engines elsewhere tell its bottles from another's."""
+        return self.state / "installation"
 
     @property
     def keys(self) -> Path:

@@ -88,7 +88,11 @@ class AuditLog:
 
     def record(self, entry: AuditEntry) -> None:
         """Append ``entry``. Raises :class:`AuditUnavailable` if it could only be kept for later."""
-        self._unwritten.append(entry.line(datetime.now(UTC)))
+        self.copy(entry.line(datetime.now(UTC)))
+
+    def copy(self, line: bytes) -> None:
+        """Append a line that another log has already, as it stands there; raises as :meth:`record` does."""
+        self._unwritten.append(line)
         self._flush()
 
     def close(self) -> None:

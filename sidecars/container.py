@@ -16,7 +16,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-from sidecars.launch import decode
+from sidecars.launch import KEYS, decode
 from sidecars.supervisor import LaunchError, Supervisor
 
 if TYPE_CHECKING:
@@ -29,12 +29,22 @@ LOCK_TIMEOUT_S = 10
 def main() -> None:
     """Serve one bottle to its end."""
     order = _read()
+    _keep(order["keys"])
     spec = decode(str(order["spec"]))
     lock = os.open(str(order["lock"]), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     supervisor = Supervisor(
         spec, [], lock, _listeners(str(order["address"]), order["ports"]), {"supervisor_pid": order["pid"]}
     )
     supervisor.run(lambda message: _hand_over(supervisor, message))
+
+
+def _keep(keys: Mapping[str, str]) -> None:
+    """Write git's keys, where they come with the order: ssh reads them from files."""
+    for name, text in keys.items():
+        os.makedirs(KEYS, mode=0o700, exist_ok=True)  # noqa: PTH103
+        descriptor = os.open(f"{KEYS}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
 
 
 def _hand_over(supervisor: Supervisor, message: dict[str, object]) -> None:

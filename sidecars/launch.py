@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ENTRY = "sidecars.supervisor:serve"
 """What a zygote's child runs to be a supervisor."""
+KEYS = "/tmp/keys"  # noqa: S108 - in the memory of the sidecars' container, and of nobody else
+"""Where the sidecars' container has git's keys, if it is elsewhere."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The Docker backend: bottles as containers of an engine that runs on this machine."""
+"""The Docker backend: bottles as containers of an engine that runs on this machine, or elsewhere."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from backends.contract import ActiveAgent, Availability, Bottle, BottleBackend, 
 from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError, UsageError
 from bottlemux.files import write_atomic
 from bottlemux.identity import agent_of, is_slug
-from bottlemux.state.liveness import is_alive, read_status
+from bottlemux.state.liveness import is_alive, may_run_elsewhere, read_status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from backends.contract import Authority
     from backends.docker.bottle import DockerBottle
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from bottlemux.paths import Paths
     from bottlemux.state.liveness import RuntimeStatus
 
-_ENGINE_FILE = "engine"
 _CLIENT_HINT = "sudo apt-get install docker.io (or docker-ce-cli)"
 
 
@@ -33,6 +32,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
     """Bottles as two containers each: the agent's, and its sidecars', which alone reach the outside.
 
     A bottle lives as long as its sidecars hold its lock, a file of this machine; so no engine is asked to list them.
+    For a bottle on an engine elsewhere a process of this machine holds it, see :mod:`backends.docker.link`.
     """
 
     name: ClassVar[str] = "docker"
@@ -51,6 +51,23 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
 
         return find_endpoint(self._context)
 
+    @property
+    def workspaces(self) -> tuple[str, ...]:
+        """Elsewhere, no directory of this machine can be mounted."""
+        from backends.docker.endpoint import is_elsewhere
+
+        return ("clone", "copy") if is_elsewhere(self._endpoint) else super().workspaces
+
+    def named_engines(self) -> Sequence[str]:
+        """Return the Docker contexts that the user's settings name."""
+        from bottlemux.manifest.config import load_config
+
+        return load_config(self.paths).docker.engines
+
+    def variants(self) -> Sequence[str]:
+        """Return the names under which bottles run on the named engines."""
+        return [f"{self.name}@{context}" for context in self.named_engines()]
+
     def _engine(self) -> Engine:
         from backends.docker.engine import Engine
 
@@ -62,9 +79,9 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         return DockerBottle(identity, self.paths, self._recorded_endpoint(identity))
 
     def _recorded_endpoint(self, identity: str) -> str:
-        """Return the engine that a running bottle is on, whatever this process's environment says."""
+        """Return the engine that a bottle is on, whatever this process's environment says."""
         try:
-            return (self.paths.bottle(identity).runtime / _ENGINE_FILE).read_text("utf-8")
+            return self.paths.bottle(identity).engine.read_text("utf-8")
         except OSError:
             return self._endpoint
 
@@ -103,19 +120,20 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
     def _resolve_plan(self, spec: BottleSpec) -> DockerPlan:
         if shutil.which("docker") is None:
             raise UnavailableError("the docker command is not installed", hint=_CLIENT_HINT)
-        self._engine().check()
+        facts = self._engine().check()
         from backends.docker.plan import resolve
 
-        return resolve(spec, self._full_name, self._endpoint)
+        return resolve(spec, self._full_name, self._endpoint, int(facts["MemTotal"]))
 
     def launch(self, plan: DockerPlan) -> Bottle:
         """Make the bottle and its sidecars; see the contract."""
-        from backends.docker import images, launcher, names, places, sources
+        from backends.docker import images, launcher, names, places
         from backends.docker.bottle import remove
         from backends.docker.check import find_python
+        from backends.docker.engine import Engine
         from backends.host_files import held_lock
 
-        engine = self._engine()
+        engine = Engine(plan.endpoint)
         files, identity = plan.spec.files, plan.spec.identity
         with held_lock(files) as lock:
             try:
@@ -124,15 +142,30 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
                 sidecars = images.ensure(engine, images.own_source(names.SIDECARS), _say)
                 remove(engine, identity)
                 places.make_directories(plan)
-                write_atomic(files.runtime / _ENGINE_FILE, plan.endpoint, durable=False)
+                write_atomic(files.engine, plan.endpoint)
                 authority = launcher.make_authority(plan)
                 self.provision(plan, authority)
                 places.link_python(plan, find_python(engine, agent, self.paths.state / "cache"))
-                launcher.launch(engine, plan, sources.local(plan), authority, lock, (agent, sidecars))
+                self._start(engine, plan, authority, lock, (agent, sidecars))
             except BaseException:
                 _undo(engine, plan)
                 raise
         return self._bottle(identity)
+
+    @staticmethod
+    def _start(
+        engine: Engine, plan: DockerPlan, authority: Authority, lock: int, images: tuple[str, str]
+    ) -> None:
+        from backends import sidecar_specs
+        from backends.docker import launcher, linking, shipping, sources
+
+        sidecar_specs.write_routes(plan.spec)
+        if not plan.is_elsewhere:
+            launcher.launch(engine, plan, sources.local(plan), authority, lock, images)
+            return
+        shipped = shipping.ship(engine, plan, images[1])
+        launcher.launch(engine, plan, shipped, authority, lock, images)
+        linking.start(plan.spec.files, plan.spec.identity, plan.endpoint, lock)
 
     def _provision_ca(self, plan: DockerPlan, authority: Authority) -> None:
         from backends.docker import launcher, places
@@ -168,15 +201,58 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         """Return a handle on a running bottle. What is left of one that lost its agent's container is ended."""
         files = self.paths.bottle(identity)
         status = read_status(files)
-        if status is not None and is_alive(files) and not _is_whole(identity, status):
+        if status is not None and is_alive(files) and not self._is_whole(identity, status):
             self._bottle(identity).close()
         if status is None or not is_alive(files):
             raise NotFoundError(f"{identity} does not run", hint=f"bottlemux resume {identity}")
         return self._bottle(identity)
 
-    def enumerate_active(self) -> Sequence[ActiveAgent]:
-        """Return the bottles whose lock the sidecars of this backend hold, without a call to the engine."""
-        return [agent for slug in _identities(self.paths) if (agent := self._active(slug)) is not None]
+    def _is_whole(self, identity: str, status: RuntimeStatus) -> bool:
+        """Say whether the agent's container runs too."""
+        from backends.docker import recovery
+        from backends.docker.endpoint import is_elsewhere
+
+        endpoint = self._recorded_endpoint(identity)
+        if is_elsewhere(endpoint):
+            from backends.docker.engine import Engine
+
+            return recovery.runs(Engine(endpoint), identity)
+        return recovery.is_process(status.init_pid, identity)
+
+    def recover(self, identity: str) -> Bottle | None:
+        """Link a bottle of an engine elsewhere again that lost its link; see the contract."""
+        from backends.docker import recovery
+
+        return self._bottle(identity) if recovery.recover(self.paths, identity) else None
+
+    def discard(self, identity: str) -> None:
+        """Remove what an engine elsewhere keeps of an ended bottle."""
+        from backends.docker import recovery
+
+        recovery.discard(self.paths, identity)
+
+    def bring_back(self, identity: str) -> None:
+        """Bring the working copy of a bottle elsewhere into its state directory."""
+        from backends.docker import recovery
+
+        recovery.bring_back(self.paths, identity)
+
+    def enumerate_active(self) -> Iterator[ActiveAgent]:
+        """Yield the bottles whose lock is held, without a call to an engine, then those that lost their link.
+
+        Each engine of one of these is asked at the same time; those that do not answer are named in what is raised.
+        """
+        unheld: list[str] = []
+        for slug in _identities(self.paths):
+            files = self.paths.bottle(slug)
+            if (agent := self._active(slug)) is not None:
+                yield agent
+            elif may_run_elsewhere(files) and not is_alive(files):
+                unheld.append(slug)
+        if unheld:
+            from backends.docker import recovery
+
+            yield from recovery.enumerate_unheld(self.paths, unheld)
 
     def _active(self, slug: str) -> ActiveAgent | None:
         files = self.paths.bottle(slug)
@@ -187,10 +263,11 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         return ActiveAgent(status.backend, slug, agent_of(slug), status.started_at, running)
 
     def prepare_cleanup(self) -> DockerCleanup:
-        """Find what no live bottle owns; nothing where no engine runs."""
+        """Find what no live bottle owns; nothing where no engine of this machine runs. Raises for one elsewhere."""
+        from backends.docker.endpoint import is_elsewhere
         from backends.docker.leftovers import DockerCleanup, find_leftovers
 
-        if not self.is_available():
+        if not is_elsewhere(self._endpoint) and not self.is_available():
             return DockerCleanup(self.paths)
         return find_leftovers(self._engine(), self.paths)
 
@@ -207,24 +284,17 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
 
 
 def _undo(engine: Engine, plan: DockerPlan) -> None:
-    from backends.docker import places
+    from backends.docker import linking, names, places
     from backends.docker.bottle import remove
 
     try:
         remove(engine, plan.spec.identity)
+        if plan.is_elsewhere and not plan.spec.resumed:
+            engine.remove_volume(names.kept_volume(plan.spec.identity))
     finally:
+        if plan.is_elsewhere:
+            linking.end(plan.spec.files)
         places.remove(plan)
-
-
-def _is_whole(identity: str, status: RuntimeStatus) -> bool:
-    """Say whether the agent's container runs too: its process 1 has the identity as its last argument."""
-    if not status.init_pid:
-        return False
-    try:
-        command = Path(f"/proc/{status.init_pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-    return command.rstrip(b"\0").split(b"\0")[-1] == identity.encode()
 
 
 def _say(line: str) -> None:

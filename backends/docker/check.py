@@ -24,7 +24,7 @@ def find_python(engine: Engine, image: str, cache: Path) -> str:
     known = cache / f"image-{engine.image_id(image).removeprefix('sha256:')[:32]}"
     if known.is_file():
         return known.read_text("utf-8")
-    answers = [line.partition(" ") for line in _ask(engine, image).splitlines()]
+    answers = [line.partition(" ") for line in output_of(engine, image, _SCRIPT).splitlines()]
     missing = [name for word, _, name in answers if word == "missing"]
     found = [path for word, _, path in answers if word == "python"]
     if missing or not found:
@@ -37,14 +37,14 @@ def find_python(engine: Engine, image: str, cache: Path) -> str:
     return found[0]
 
 
-def _ask(engine: Engine, image: str) -> str:
-    """Run the check in a container without network and return what it printed."""
+def output_of(engine: Engine, image: str, script: str) -> str:
+    """Run a shell ``script`` in a container of its own, without network, and return what it printed."""
     api = engine.api
     with engine.translated(f"try the image {image}"):
         host = api.create_host_config(
             network_mode="none", cap_drop=["ALL"], security_opt=["no-new-privileges:true"]
         )
-        container = api.create_container(image, ["/bin/sh", "-c", _SCRIPT], entrypoint=[], host_config=host)
+        container = api.create_container(image, ["/bin/sh", "-c", script], entrypoint=[], host_config=host)
         try:
             api.start(container)
             api.wait(container, timeout=60)

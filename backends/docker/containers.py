@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +45,7 @@ _MASKED = (
 )  # fmt: skip
 
 
-def create_network(engine: Engine, plan: DockerPlan) -> None:
+def create_network(engine: Engine, plan: DockerPlan, sources: Sources) -> None:
     """Make the bottle's own network: no way out of it, and no address of this machine on it."""
     options = {
         "com.docker.network.bridge.inhibit_ipv4": "true",
@@ -55,7 +54,7 @@ def create_network(engine: Engine, plan: DockerPlan) -> None:
     with engine.translated("make the bottle's network"):
         engine.api.create_network(
             names.network(plan.spec.identity), driver="bridge", internal=True, options=options,
-            labels=names.labels(plan.spec.paths, plan.spec.identity, names.AGENT), check_duplicate=True,
+            labels=names.labels(sources.owner, plan.spec.identity, names.AGENT), check_duplicate=True,
         )  # fmt: skip
 
 
@@ -79,12 +78,17 @@ def create_sidecars(engine: Engine, plan: DockerPlan, sources: Sources, image: s
     """Make, not start, the container of the sidecars, on both networks."""
     spec = plan.spec
     host = _host_config(engine, plan, list(_sidecars_mounts(plan, sources)), pids_limit=SIDECARS_PROCESSES)
+    if sources.runtime is None:
+        user, group = plan.operator
+        host["Tmpfs"][str(spec.files.runtime)] = (
+            f"rw,nosuid,nodev,noexec,size=1m,mode=700,uid={user},gid={group}"
+        )
     network = names.network(spec.identity)
     with engine.translated("make the sidecars' container"):
         engine.api.create_container(
             image, name=names.sidecars_container(spec.identity), user=_numeric(plan.operator), hostname="sidecars",
             environment={"HOME": "/tmp", "SSL_CERT_FILE": _AUTHORITIES, "SSL_CERT_DIR": "/nonexistent"},  # noqa: S108
-            labels=names.labels(spec.paths, spec.identity, names.SIDECARS), stdin_open=True, detach=False,
+            labels=names.labels(sources.owner, spec.identity, names.SIDECARS), stdin_open=True, detach=False,
             host_config=host, networking_config=engine.api.create_networking_config(
                 {network: engine.api.create_endpoint_config()}
             ),
@@ -118,7 +122,7 @@ def create_agent(engine: Engine, plan: DockerPlan, sources: Sources, image: str,
             image, [*PYTHON, f"{GUEST}/lib/init.py", spec.identity], entrypoint=[], user=_numeric(plan.user),
             name=names.agent_container(spec.identity), hostname=spec.identity[:63].replace("_", "-"),
             environment=dict(plan.environ), working_dir=WORKSPACE,
-            labels=names.labels(spec.paths, spec.identity, names.AGENT), host_config=host,
+            labels=names.labels(sources.owner, spec.identity, names.AGENT), host_config=host,
             healthcheck={"test": ["NONE"]}, networking_config=engine.api.create_networking_config(
                 {network: engine.api.create_endpoint_config()}
             ),
@@ -145,47 +149,52 @@ def _host_config(engine: Engine, plan: DockerPlan, mounts: list[Any], **more: An
 
 def _scratch_size(plan: DockerPlan) -> str:
     """Bound temporary files, which are in memory, to a share of the memory that there is."""
-    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    installed = plan.installed_memory
     return f",size={max(1 << 20, min(installed, plan.memory or installed) // _SCRATCH_SHARE)}"
 
 
-def _mount(source: Path | str, target: str, *, writable: bool = False) -> Any:
+def _mount(sources: Sources, source: Path, target: str, *, writable: bool = False) -> Any:
     from docker.types import Mount
 
-    return Mount(target, str(source), type="bind", read_only=not writable, propagation="rprivate")
+    return Mount(target, str(source), type="bind", read_only=not writable, propagation=sources.propagation)
 
 
 def _agent_mounts(plan: DockerPlan, sources: Sources) -> Iterator[Any]:
-    yield _mount(sources.guest, GUEST)
+    yield _mount(sources, sources.guest, GUEST)
     for name in _GUEST_ETC:
-        yield _mount(sources.guest / "etc" / name, f"/etc/{name}")
-    yield _mount(sources.guest / "ca.pem", SYSTEM_BUNDLE)
+        yield _mount(sources, sources.guest / "etc" / name, f"/etc/{name}")
+    yield _mount(sources, sources.guest / "ca.pem", SYSTEM_BUNDLE)
     if plan.trees:
         return
-    yield _mount(sources.home, HOME, writable=True)
-    yield _mount(sources.workspace, WORKSPACE, writable=True)
+    yield _mount(sources, sources.home, HOME, writable=True)
+    yield _mount(sources, sources.workspace, WORKSPACE, writable=True)
     for name in plan.protection.pinned:
-        yield _mount(sources.workspace / name, f"{WORKSPACE}/{name}", writable=True)
+        yield _mount(sources, sources.workspace / name, f"{WORKSPACE}/{name}", writable=True)
     for name in plan.protection.paths:
-        yield _mount(sources.workspace / name, f"{WORKSPACE}/{name}")
+        yield _mount(sources, sources.workspace / name, f"{WORKSPACE}/{name}")
 
 
 def _sidecars_mounts(plan: DockerPlan, sources: Sources) -> Iterator[Any]:
     """Show the sidecars this bottle's records and what its manifest names, each at the place it has here."""
     files = plan.spec.files
-    yield _mount(sources.state, str(files.state), writable=True)
-    yield _mount(sources.runtime, str(files.runtime), writable=True)
-    yield _mount(sources.guest / "etc" / "passwd", "/etc/passwd")
-    yield _mount(sources.authorities, _AUTHORITIES)
-    for path in named_files(plan):
-        yield _mount(sources.of(path), str(path))
+    yield _mount(sources, sources.state, str(files.state), writable=True)
+    if sources.runtime is not None:
+        yield _mount(sources, sources.runtime, str(files.runtime), writable=True)
+    yield _mount(sources, sources.guest / "etc" / "passwd", "/etc/passwd")
+    yield _mount(sources, sources.authorities, _AUTHORITIES)
+    for path in shown_files(plan):
+        yield _mount(sources, sources.of(path), str(path))
 
 
-def named_files(plan: DockerPlan) -> list[Path]:
-    """Return the files of this machine that the manifest names for the sidecars."""
+def shown_files(plan: DockerPlan) -> list[Path]:
+    """Return the files of this machine that the manifest names and the sidecars get to see.
+
+    A key of git's is none of them elsewhere: it is a secret, and travels with the others.
+    """
     bottle = plan.spec.resolved.bottle
-    named = {str(remote.identity_file) for remote in bottle.git}
-    named |= {route.upstream_ca for route in bottle.egress.routes if route.upstream_ca}
+    named = {route.upstream_ca for route in bottle.egress.routes if route.upstream_ca}
+    if not plan.is_elsewhere:
+        named |= {str(remote.identity_file) for remote in bottle.git}
     if plan.spec.pipelock_binary.startswith("/"):
         named.add(plan.spec.pipelock_binary)
     return [Path(path).expanduser() for path in sorted(named)]

@@ -47,6 +47,11 @@ def socket_path(endpoint: str) -> Path:
     return Path(unquote(urlsplit(endpoint).path))
 
 
+def context_of(endpoint: str) -> str:
+    """Return the context's name, or the address where there is none."""
+    return endpoint.removeprefix(_CONTEXT)
+
+
 def described(endpoint: str) -> str:
     """Return how a person calls the engine."""
     context = endpoint.removeprefix(_CONTEXT)

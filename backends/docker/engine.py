@@ -64,6 +64,11 @@ class Engine:
             api._version = api._retrieve_server_version()  # pyright: ignore[reportPrivateUsage]
         return api
 
+    def close(self) -> None:
+        """End the connections that there are."""
+        if "api" in vars(self):
+            self.api.close()
+
     def connect(self) -> None:
         """Connect now, before several threads would do it at once."""
         _ = self.api
@@ -160,6 +165,47 @@ class Engine:
         with self.translated("list networks"):
             found: list[dict[str, Any]] = self.api.networks(filters={"label": _filters(labels)})
         return found
+
+    @contextlib.contextmanager
+    def attached(self, container: str, timeout: float) -> Generator[socket.socket]:
+        """Yield a connection with the standard streams of a container, as the engine mixes them."""
+        with self.translated("attach to a container"):
+            stream = self.api.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+        # The library wraps the connection in a reader; orders have to be written to it.
+        connection: socket.socket = getattr(stream, "_sock", stream)
+        connection.settimeout(timeout)
+        try:
+            yield connection
+        finally:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            stream._response.close()
+
+    def has_volume(self, name: str) -> bool:
+        """Say whether there is a volume of that name."""
+        from docker.errors import NotFound
+
+        with self.translated("look at a volume"):
+            try:
+                self.api.inspect_volume(name)
+            except NotFound:
+                return False
+        return True
+
+    def make_volume(self, name: str, labels: Mapping[str, str]) -> str:
+        """Make a volume where it is missing, and return the directory that it is on the engine's machine."""
+        with self.translated("make a volume"):
+            return str(self.api.create_volume(name, driver="local", labels=dict(labels))["Mountpoint"])
+
+    def volumes(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return the volumes with all of ``labels``, in one call."""
+        with self.translated("list volumes"):
+            found: list[dict[str, Any]] = self.api.volumes(filters={"label": _filters(labels)})["Volumes"]
+        return found or []
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume; one that is gone or still in use is no error."""
+        self._remove(lambda: self.api.remove_volume(name))
 
     def images(self) -> list[dict[str, Any]]:
         """Return the images that bottlemux built, in one call."""

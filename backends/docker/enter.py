@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from backends.docker import frames
+from backends.docker.endpoint import client_argv, client_environ
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -34,7 +35,6 @@ _SIGNALLED = 128
 _CLIENT_TIMEOUT_S = 5.0
 # Not SIGHUP: it says that our terminal is gone. We end by it, and the relay then hangs up on the program.
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-_CLIENT_VARIABLES = ("HOME", "PATH", "DOCKER_CONFIG", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
 
 
 class EnterError(Exception):
@@ -56,7 +56,7 @@ class Command:
     def client(self) -> list[str]:
         """Return the engine's client that starts the relay."""
         user = ["--user", self.user] if self.user else []
-        return ["docker", "--host", self.engine, "exec", "--interactive", *user, self.container, *RELAY]
+        return client_argv(self.engine, "exec", "--interactive", *user, self.container, *RELAY)
 
 
 class _Session:
@@ -73,12 +73,11 @@ class _Session:
         self.started = False
 
     def run(self) -> int:
-        environ = {name: os.environ[name] for name in _CLIENT_VARIABLES if name in os.environ}
         with tempfile.TemporaryFile() as complaints:
             try:
                 client = subprocess.Popen(
                     self._command.client(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints,
-                    env=environ, start_new_session=True,
+                    env=client_environ(), start_new_session=True,
                 )  # fmt: skip
             except FileNotFoundError as error:
                 raise EnterError("the docker command is not installed") from error

@@ -9,19 +9,20 @@ import json
 import ssl
 import struct
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends import sidecar_specs
 from backends.contract import Authority
 from backends.docker import containers, names, walls
 from bottlemux.errors import BottlemuxError
-from sidecars.launch import SupervisorSpec, encode
+from sidecars.launch import KEYS, SupervisorSpec, encode
 from sidecars.secrets import SecretSource, SecretStore, SecretUnavailable
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Generator
 
+    from backends.contract import BottleSpec
     from backends.docker.engine import Engine
     from backends.docker.plan import DockerPlan
     from backends.docker.sources import Sources
@@ -53,21 +54,22 @@ def launch(
     lock: int,
     images: tuple[str, str],
 ) -> None:
-    """Start the bottle of ``plan`` and hand ``lock`` over to its sidecars."""
+    """Start the bottle of ``plan`` and hand ``lock`` over to its sidecars; elsewhere they have one of their own."""
     agent_image, sidecars_image = images
     identity = plan.spec.identity
-    sidecar_specs.write_routes(plan.spec)
     containers.ensure_outside(engine)
-    containers.create_network(engine, plan)
+    containers.create_network(engine, plan, sources)
     containers.create_sidecars(engine, plan, sources, sidecars_image)
-    with _attached(engine, names.sidecars_container(identity)) as line:
+    with engine.attached(names.sidecars_container(identity), START_TIMEOUT_S) as connection:
+        line = _Line(connection)
         _start(engine, names.sidecars_container(identity))
         address, pid = _where(engine, plan, names.sidecars_container(identity))
         spec = encode(_supervisor_spec(plan, authority))
         ports = {name: PORTS[name] for name in _services(plan)}
         line.say(
-            {"spec": spec, "lock": str(plan.spec.files.lock), "address": address, "ports": ports, "pid": pid}
-        )
+            {"spec": spec, "lock": str(plan.spec.files.lock), "address": address, "ports": ports, "pid": pid,
+             "keys": _keys(plan)}
+        )  # fmt: skip
         containers.create_agent(engine, plan, sources, agent_image, address)
         line.expect("ready")
         _start(engine, names.agent_container(identity))
@@ -75,7 +77,8 @@ def launch(
         if plan.is_walled:
             walls.build(init, plan.trees)
         line.say({"init_pid": init})
-        fcntl.flock(lock, fcntl.LOCK_UN)
+        if not plan.is_elsewhere:
+            fcntl.flock(lock, fcntl.LOCK_UN)
         line.expect("held")
 
 
@@ -87,7 +90,7 @@ def _services(plan: DockerPlan) -> list[str]:
 
 def _supervisor_spec(plan: DockerPlan, authority: Authority) -> SupervisorSpec:
     files = plan.spec.files
-    spec = replace(plan.spec, secrets=_values(plan))
+    spec = replace(_with_keys(plan), secrets=_values(plan))
     return SupervisorSpec(
         slug=spec.identity,
         backend=plan.backend_name,
@@ -98,6 +101,31 @@ def _supervisor_spec(plan: DockerPlan, authority: Authority) -> SupervisorSpec:
         git_gate=sidecar_specs.git_gate(spec),
         supervise=sidecar_specs.supervise(spec),
     )
+
+
+def _with_keys(plan: DockerPlan) -> BottleSpec:
+    """Elsewhere, name the keys of git where the sidecars put what :func:`_keys` brings."""
+    spec, bottle = plan.spec, plan.spec.resolved.bottle
+    if not plan.is_elsewhere or not bottle.git:
+        return spec
+    moved = [
+        one.model_copy(update={"identity_file": Path(KEYS, str(at))}) for at, one in enumerate(bottle.git)
+    ]
+    resolved = replace(spec.resolved, bottle=bottle.model_copy(update={"git": tuple(moved)}))
+    return replace(spec, resolved=resolved)
+
+
+def _keys(plan: DockerPlan) -> dict[str, str]:
+    """Return git's keys, for the memory of the sidecars' container elsewhere: they are on no disk there."""
+    if not plan.is_elsewhere:
+        return {}
+    try:
+        return {
+            str(at): remote.identity_file.read_text("ascii")
+            for at, remote in enumerate(plan.spec.resolved.bottle.git)
+        }
+    except (OSError, ValueError) as error:
+        raise BottlemuxError(f"a key of git's cannot be read: {error}") from error
 
 
 def _values(plan: DockerPlan) -> dict[str, SecretSource]:
@@ -164,16 +192,3 @@ class _Line:
             parts.append(part)
             count -= len(part)
         return b"".join(parts)
-
-
-@contextlib.contextmanager
-def _attached(engine: Engine, container: str) -> Generator[_Line]:
-    with engine.translated("attach to the sidecars"):
-        stream = engine.api.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
-    # The library wraps the connection in a reader; orders have to be written to it.
-    connection: socket.socket = getattr(stream, "_sock", stream)
-    connection.settimeout(START_TIMEOUT_S)
-    try:
-        yield _Line(connection)
-    finally:
-        getattr(stream, "_response", stream).close()

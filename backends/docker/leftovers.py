@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backends.bubblewrap import standins
 from backends.docker import images, names
 from bottlemux.identity import is_slug
-from bottlemux.state.liveness import is_alive
+from bottlemux.state.liveness import is_alive, may_run_elsewhere
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from backends.docker.engine import Engine
     from bottlemux.paths import Paths
@@ -20,33 +20,77 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DockerCleanup:
-    """Containers, networks and images by name, of bottles that do not live."""
+    """Containers, networks, volumes and images by name, of bottles that do not live."""
 
     paths: Paths
     containers: tuple[tuple[str, str], ...] = ()
     networks: tuple[str, ...] = ()
+    volumes: tuple[tuple[str, str], ...] = ()
     images: tuple[str, ...] = ()
 
     def lines(self) -> Sequence[str]:
         """Return a line for each thing found."""
         found = [f"container {name}" for name, _slug in self.containers]
         found += [f"network {name}" for name in self.networks]
+        found += [f"volume {name}" for name, _slug in self.volumes]
         return found + [f"image {name} of another version" for name in self.images]
 
 
 def find_leftovers(engine: Engine, paths: Paths) -> DockerCleanup:
-    """Find what belongs to no live bottle of this state directory, in three calls to the engine."""
-    mine = {names.STATE_LABEL: str(paths.state)}
-    found = [
-        (item["Names"][0].lstrip("/"), item["Labels"][names.SLUG_LABEL]) for item in engine.containers(mine)
-    ]
+    """Find what belongs to no live bottle of this state directory, in a few calls to the engine."""
+    if engine.is_elsewhere:
+        return _find_elsewhere(engine, paths)
+    mine = {names.STATE_LABEL: names.owner(paths, elsewhere=False)}
+    found = [_named(item) for item in engine.containers(mine)]
     dead = tuple((name, slug) for name, slug in found if _is_dead(paths, slug))
-    networks = [
-        item["Name"] for item in engine.networks(mine) if _is_dead(paths, item["Labels"][names.SLUG_LABEL])
+    networks = [item["Name"] for item in engine.networks(mine) if _is_dead(paths, _slug(item))]
+    if len(dead) == len(found):
+        networks += _outside(engine)
+    return DockerCleanup(paths, dead, tuple(networks), (), tuple(outdated_images(engine)))
+
+
+def _find_elsewhere(engine: Engine, paths: Paths) -> DockerCleanup:
+    """An engine elsewhere may have others' images, and keeps what a bottle has until that is removed."""
+    if not paths.installation.exists():
+        return DockerCleanup(paths)
+    mine = {names.STATE_LABEL: names.owner(paths, elsewhere=True)}
+    containers = engine.containers(mine)
+    whole = whole_bottles(containers)
+    dead = tuple(_named(item) for item in containers if _is_dead(paths, _slug(item), whole))
+    networks = [item["Name"] for item in engine.networks(mine) if _is_dead(paths, _slug(item), whole)]
+    volumes = [
+        (item["Name"], _slug(item))
+        for item in engine.volumes(mine)
+        if _is_dead(paths, _slug(item), whole)
+        and (item["Name"] != names.kept_volume(_slug(item)) or not _is_recorded(paths, _slug(item)))
     ]
-    if len(dead) == len(found) and not engine.containers({names.ROLE_LABEL: names.SIDECARS}):
-        networks += [item["Name"] for item in engine.networks({names.ROLE_LABEL: "outside"})]
-    return DockerCleanup(paths, dead, tuple(networks), tuple(outdated_images(engine)))
+    if len(dead) == len(containers):
+        networks += _outside(engine)
+    return DockerCleanup(paths, dead, tuple(networks), tuple(volumes))
+
+
+def whole_bottles(containers: Iterable[dict[str, Any]]) -> frozenset[str]:
+    """Return the bottles of which both containers run."""
+    running: dict[str, set[str]] = {}
+    for item in containers:
+        if item["State"] == "running":
+            running.setdefault(_slug(item), set()).add(item["Labels"].get(names.ROLE_LABEL, ""))
+    return frozenset(slug for slug, roles in running.items() if {names.AGENT, names.SIDECARS} <= roles)
+
+
+def _named(item: dict[str, Any]) -> tuple[str, str]:
+    return item["Names"][0].lstrip("/"), _slug(item)
+
+
+def _slug(item: dict[str, Any]) -> str:
+    return str(item["Labels"].get(names.SLUG_LABEL, ""))
+
+
+def _outside(engine: Engine) -> list[str]:
+    """Return the network of all sidecars, where there are none."""
+    if engine.containers({names.ROLE_LABEL: names.SIDECARS}):
+        return []
+    return [item["Name"] for item in engine.networks({names.ROLE_LABEL: "outside"})]
 
 
 def outdated_images(engine: Engine) -> list[str]:
@@ -57,8 +101,14 @@ def outdated_images(engine: Engine) -> list[str]:
     return sorted(tag for tag in tags if tag.startswith(own) and tag not in current)
 
 
-def _is_dead(paths: Paths, slug: str) -> bool:
-    return is_slug(slug) and not is_alive(paths.bottle(slug))
+def _is_dead(paths: Paths, slug: str, whole: Collection[str] = ()) -> bool:
+    """Say whether nothing holds the bottle, nor could: one that is ``whole`` elsewhere only has to be linked again."""
+    files = paths.bottle(slug)
+    return is_slug(slug) and not is_alive(files) and not (slug in whole and may_run_elsewhere(files))
+
+
+def _is_recorded(paths: Paths, slug: str) -> bool:
+    return paths.bottle(slug).metadata.exists()
 
 
 def remove_leftovers(engine: Engine, plan: DockerCleanup) -> None:
@@ -70,5 +120,8 @@ def remove_leftovers(engine: Engine, plan: DockerCleanup) -> None:
             standins.remove(plan.paths, slug)
     for name in plan.networks:
         engine.remove_network(name)
+    for name, slug in plan.volumes:
+        if _is_dead(plan.paths, slug):
+            engine.remove_volume(name)
     for name in plan.images:
         engine.remove_image(name)

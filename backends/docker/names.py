@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 from typing import TYPE_CHECKING
+
+from bottlemux.files import make_private_dir
 
 if TYPE_CHECKING:
     from bottlemux.paths import Paths
@@ -13,6 +18,7 @@ STATE_LABEL = "bottlemux.state"
 BASE_LABEL = "bottlemux.base"
 AGENT = "agent"
 SIDECARS = "sidecars"
+PORTER = "porter"
 OUTSIDE_NETWORK = "bottlemux-outside"
 REPOSITORY = "bottlemux"
 
@@ -32,6 +38,36 @@ def network(identity: str) -> str:
     return f"bottlemux-{identity}"
 
 
-def labels(paths: Paths, identity: str, role: str) -> dict[str, str]:
-    """Return the labels of a thing of the bottle. The state directory tells one user's bottles from another's."""
-    return {SLUG_LABEL: identity, ROLE_LABEL: role, STATE_LABEL: str(paths.state)}
+def porter_container(identity: str) -> str:
+    """Return the name of the container by which files get into the volumes of an engine elsewhere; it never runs."""
+    return f"bottlemux-{identity}-porter"
+
+
+def brought_volume(identity: str) -> str:
+    """Return the name of the volume with what a launch brings; it goes with the containers."""
+    return f"bottlemux-{identity}-brought"
+
+
+def kept_volume(identity: str) -> str:
+    """Return the name of the volume with home, working copy and records; it goes when the bottle's state does."""
+    return f"bottlemux-{identity}-kept"
+
+
+def labels(owner: str, identity: str, role: str) -> dict[str, str]:
+    """Return the labels of a thing of the bottle. ``owner`` tells one user's bottles from another's."""
+    return {SLUG_LABEL: identity, ROLE_LABEL: role, STATE_LABEL: owner}
+
+
+def owner(paths: Paths, *, elsewhere: bool) -> str:
+    """Return what this state directory calls itself on an engine: several machines may have one of this name.
+
+    An engine elsewhere gets a random name besides, which is made when it is first asked for.
+    """
+    if not elsewhere:
+        return str(paths.state)
+    with contextlib.suppress(FileExistsError):
+        make_private_dir(paths.state)
+        descriptor = os.open(paths.installation, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(secrets.token_hex(8))
+    return f"{paths.installation.read_text('ascii')}:{paths.state}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from backends.contract import BottlePlan
 from backends.docker import walls
-from backends.docker.endpoint import is_elsewhere
+from backends.docker.endpoint import described, is_elsewhere
 from backends.environment import bottle_environ
 from backends.programs import HOME
 from backends.workspace import Protection, plan_protection
@@ -33,11 +33,13 @@ class DockerPlan(BottlePlan):
 
     ``user`` is the numeric user and group of the agent: the operator's, so that files of the workspace stay the
     operator's. A root operator's agent is another user, and ``is_walled`` says that the operator enters the container
-    to give it the files, see :mod:`backends.docker.walls`.
+    to give it the files, see :mod:`backends.docker.walls`. Elsewhere the files are the bottle's alone, and the sidecars
+    are of the same user, here ``operator``. ``installed_memory`` is the engine's.
     ``protection`` is about the mounted workspace; in the other modes the bottle has a copy of its own.
     """
 
     endpoint: str
+    installed_memory: int
     user: tuple[int, int]
     operator: tuple[int, int]
     is_walled: bool
@@ -46,11 +48,18 @@ class DockerPlan(BottlePlan):
     cpus: float | None
     memory: int | None
     pids: int
+    chosen_by: str = ""
+    """The figures by which the engine was chosen, where it was."""
 
     @property
     def image(self) -> str | None:
         """What the manifest says of the image; ``None`` is ours."""
         return self.spec.resolved.bottle.image
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the engine sees no file of this machine."""
+        return is_elsewhere(self.endpoint)
 
     @property
     def workspace(self) -> Path:
@@ -66,7 +75,11 @@ class DockerPlan(BottlePlan):
 
     def details(self) -> Sequence[tuple[str, str]]:
         """Return what is particular here: engine, image, limits, and what is protected in a mounted workspace."""
-        rows = [("engine", self.endpoint), ("image", self.image or "agent"), ("limits", self._limits())]
+        rows = [
+            ("engine", described(self.endpoint) + (f", with {self.chosen_by}" if self.chosen_by else "")),
+            ("image", self.image or "agent"),
+            ("limits", self._limits()),
+        ]
         if self.protection.paths:
             rows.append(("read-only", ", ".join(self.protection.paths)))
         return rows
@@ -80,16 +93,19 @@ class DockerPlan(BottlePlan):
         return ", ".join(part for part in parts if part)
 
 
-def resolve(spec: BottleSpec, backend_name: str, endpoint: str) -> DockerPlan:
-    """Return the plan of ``spec`` for the engine at ``endpoint``."""
+def resolve(spec: BottleSpec, backend_name: str, endpoint: str, installed_memory: int) -> DockerPlan:
+    """Return the plan of ``spec`` for the engine at ``endpoint``, which has so much memory."""
     resources = spec.resolved.bottle.resources
     return DockerPlan(
         spec=spec,
         backend_name=backend_name,
         warnings=tuple(_warnings(spec)),
         endpoint=endpoint,
-        user=(os.getuid(), os.getgid()) if os.getuid() else (AGENT_ID, AGENT_ID),
-        operator=(os.getuid(), os.getgid()),
+        installed_memory=installed_memory,
+        user=(AGENT_ID, AGENT_ID)
+        if os.getuid() == 0 or is_elsewhere(endpoint)
+        else (os.getuid(), os.getgid()),
+        operator=(AGENT_ID, AGENT_ID) if is_elsewhere(endpoint) else (os.getuid(), os.getgid()),
         is_walled=walls.can_be_built() and not is_elsewhere(endpoint),
         environ=bottle_environ(spec),
         protection=plan_protection(spec.directory) if spec.workspace == "mount" else _NO_PROTECTION,

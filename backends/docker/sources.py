@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from backends.docker import names
 from backends.docker.containers import system_authorities
 
 if TYPE_CHECKING:
@@ -16,14 +17,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sources:
-    """Paths as the engine sees them. ``named`` are those of the operator's files that are elsewhere there."""
+    """Paths as the engine sees them. ``named`` are those of the operator's files that are elsewhere there.
+
+    ``owner`` labels the bottle's things. Below a directory of its own the engine chooses the ``propagation`` of mounts.
+    Without ``runtime`` the sidecars report in memory of their own.
+    """
 
     guest: Path
     home: Path
     workspace: Path
     state: Path
-    runtime: Path
+    runtime: Path | None
     authorities: Path
+    owner: str
+    propagation: str | None = "rprivate"
     named: Mapping[Path, Path] = field(default_factory=dict["Path", "Path"])
 
     def of(self, path: Path) -> Path:
@@ -34,4 +41,12 @@ class Sources:
 def local(plan: DockerPlan) -> Sources:
     """Return the places for an engine of this machine: the bottle's own directories and the operator's files."""
     files = plan.spec.files
-    return Sources(files.guest, files.home, plan.workspace, files.state, files.runtime, system_authorities())
+    return Sources(
+        guest=files.guest,
+        home=files.home,
+        workspace=plan.workspace,
+        state=files.state,
+        runtime=files.runtime,
+        authorities=system_authorities(),
+        owner=names.owner(plan.spec.paths, elsewhere=False),
+    )

@@ -81,12 +81,12 @@ def _bottles(context: Context) -> Rows:
 
 
 def _backends(context: Context) -> Rows:
-    from backends.registry import get_bottle_backend, known_backend_names
+    from bottlemux.lifecycle.checks.engines import LONG_PATIENCE_S, availabilities
 
     rows: Rows = []
-    for name in known_backend_names():
-        availability = get_bottle_backend(name, paths=context.paths).is_available()
-        rows.append((name, "available" if availability else "unavailable", availability.reason))
+    for name, answer in availabilities(context, LONG_PATIENCE_S).items():
+        reason = "does not answer" if answer is None else answer.reason
+        rows.append((name, "available" if answer else "unavailable", reason))
     return rows
 
 

@@ -21,10 +21,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(context: Context, options: argparse.Namespace) -> int:
     """End the bottles; one that fails stops no other."""
     from bottlemux.lifecycle.running import stop
-    from bottlemux.state.liveness import is_alive
+    from bottlemux.state.liveness import is_alive, may_run_elsewhere
 
     def runs(identity: str) -> bool:
-        return is_alive(context.paths.bottle(identity))
+        files = context.paths.bottle(identity)
+        return is_alive(files) or may_run_elsewhere(files)
 
     def end(identity: str) -> str:
         with console.progress(f"stopping {identity}"):

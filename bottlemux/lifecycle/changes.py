@@ -6,18 +6,22 @@ commit through an index of ours, with every attribute that could hide something 
 
 from __future__ import annotations
 
+import functools
 import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from backends.registry import get_bottle_backend
 from backends.workspace import git, is_repository
 from bottlemux.errors import BottlemuxError, UsageError
 from bottlemux.lifecycle.confined import WORK, confined_argv
 from bottlemux.process import run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bottlemux.lifecycle.context import Context
     from bottlemux.state.metadata import Metadata
 
@@ -76,6 +80,8 @@ class Comparison:
     work: Path
     project: Path
     base: str | None
+    refresh: Callable[[], object] = lambda: None
+    """Brings ``work`` up to date, where the agent's own files are elsewhere."""
 
 
 def comparison(context: Context, record: Metadata) -> Comparison:
@@ -89,12 +95,17 @@ def comparison(context: Context, record: Metadata) -> Comparison:
             )
         return Comparison(project, project, base_commit(project) or _EMPTY_TREE)
     work = context.paths.bottle(record.identity).workspace
+    refresh = functools.partial(_bring_back, context, record)
     if not work.is_dir():
         raise BottlemuxError(f"{record.identity} has no working copy any more")
     base = record.base_commit or base_commit(project)
     if base is None and (record.workspace == "clone" or is_repository(project)):
         base = _EMPTY_TREE
-    return Comparison(work, project, base)
+    return Comparison(work, project, base, refresh)
+
+
+def _bring_back(context: Context, record: Metadata) -> None:
+    get_bottle_backend(record.backend, paths=context.paths).bring_back(record.identity)
 
 
 class Review:
@@ -115,6 +126,7 @@ class Review:
 
         Of files over 32 MiB only that they differ is said: comparing them takes memory without bound.
         """
+        self._compared.refresh()
         done = run(self._argv(options), timeout=_DIFF_TIMEOUT_S)
         if done.returncode != 0:
             reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
@@ -162,6 +174,7 @@ def fetch(context: Context, record: Metadata, *, force: bool = False) -> Fetched
     does not have is only replaced with ``force``; one that is checked out somewhere is not replaced at all.
     """
     _check_is_clone(record)
+    _bring_back(context, record)
     project = Path(record.cwd)
     branch = f"bottlemux/{record.identity}"
     before = _tip(project, branch)

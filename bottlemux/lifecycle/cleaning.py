@@ -8,9 +8,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from backends.registry import get_bottle_backend, known_backend_names
+from backends.registry import every_backend_name, get_bottle_backend
 from bottlemux.errors import BottlemuxError
 from bottlemux.state.liveness import is_alive
+from bottlemux.state.metadata import Metadata
 from bottlemux.state.removal import remove_tree
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ def find_leftovers(context: Context) -> tuple[list[Leftover], list[str]]:
     failures: list[str] = []
     found = _drafts(context) + _sockets(context)
     places: dict[str, Callable[[], list[Leftover]]] = {"tmux": lambda: _windows(context)}
-    places |= {name: functools.partial(_of_backend, context, name) for name in known_backend_names()}
+    # Engines elsewhere are found by the settings, and by what is on record.
+    recorded = [
+        row.backend for row in context.store.list() if isinstance(row, Metadata) and "@" in row.backend
+    ]
+    backends = dict.fromkeys([*every_backend_name(context.paths, failures), *recorded])
+    places |= {name: functools.partial(_of_backend, context, name) for name in backends}
     for name, look in places.items():
         try:
             found += look()

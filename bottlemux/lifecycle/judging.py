@@ -29,9 +29,10 @@ class Observed:
     """What can be seen of one bottle at the moment ``now``. Times are seconds since the epoch, but for texts.
 
     ``stopped_at`` is when the operator stopped it, empty for a bottle that was lost.
-    ``launched_at`` is the supervisor's start, empty before it reported; ``restarting`` are sidecars that do not run.
-    ``pane_ended`` says how the agent's program ended, ``None`` while it runs. ``activity`` is what the program
-    reported, ``at_prompt`` that its screen has the line one types in, and so no dialog.
+    ``launched_at`` is the supervisor's start, empty before it reported; ``problem`` says why its report may be out of
+    date, ``unheld`` that it may run on another machine while nothing here holds it; ``restarting`` are sidecars that
+    do not run. ``pane_ended`` says how the agent's program ended, ``None`` while it runs. ``activity`` is what the
+    program reported, ``at_prompt`` that its screen has the line one types in, and so no dialog.
     """
 
     now: float
@@ -39,6 +40,8 @@ class Observed:
     recorded_at: str
     stopped_at: str = ""
     launched_at: str = ""
+    problem: str = ""
+    unheld: bool = False
     restarting: tuple[str, ...] = ()
     has_pane: bool = False
     pane_ended: str | None = None
@@ -64,6 +67,9 @@ def judge(seen: Observed) -> Verdict:
 
 
 def _of_bottle(seen: Observed) -> Verdict | None:
+    if not seen.alive and seen.unheld:
+        reason = "its link to the engine is gone: bottlemux resume links it again"
+        return Verdict("broken", reason, "supervisor", seen.recorded_at)
     if not seen.alive:
         if seen.stopped_at:
             return Verdict("exited", "stopped", "record", seen.stopped_at)
@@ -73,6 +79,8 @@ def _of_bottle(seen: Observed) -> Verdict | None:
         return Verdict("exited", "lost: bottlemux resume brings it back", "record", seen.recorded_at)
     if not seen.launched_at:
         return Verdict("starting", "being launched", "supervisor", seen.recorded_at)
+    if seen.problem:
+        return Verdict("broken", seen.problem, "supervisor", seen.launched_at)
     if seen.restarting:
         reason = f"{', '.join(seen.restarting)} is being restarted"
         return Verdict("broken", reason, "supervisor", seen.launched_at)

@@ -68,7 +68,7 @@ def plan_start(context: Context, request: StartRequest) -> Planned:
         resolved=resolved,
         paths=context.paths,
         directory=directory.resolve(),
-        workspace=request.workspace or resolved.agent.workspace,
+        workspace=request.workspace or _possible_workspace(backend, resolved.agent.workspace, directory),
         prompt=request.prompt,
         arguments=request.arguments,
         session_id=str(uuid.uuid4()),
@@ -141,10 +141,22 @@ def _choose_backend(context: Context, chosen: str | None, resolved: ResolvedAgen
     return get_bottle_backend(name, paths=context.paths)
 
 
+def _possible_workspace(backend: BottleBackend[Any, Any], wanted: str, directory: Path) -> str:
+    """Return what the agent's file says; where that cannot be, a clone, or a copy of what has no commit."""
+    if wanted in backend.workspaces:
+        return wanted
+    from bottlemux.lifecycle.changes import base_commit
+
+    return "clone" if base_commit(directory) else "copy"
+
+
 def _check_workspace(backend: BottleBackend[Any, Any], spec: BottleSpec) -> None:
     if spec.workspace not in backend.workspaces:
         accepted = ", ".join(backend.workspaces)
-        raise UsageError(f"workspace {spec.workspace!r} is not possible with {backend.name}: use {accepted}")
+        raise UsageError(
+            f"workspace {spec.workspace!r} is not possible there: use {accepted}",
+            hint=f"--workspace {backend.workspaces[0]}",
+        )
 
 
 def _check_unchanged(record: Metadata, resolved: ResolvedAgent) -> None:

@@ -7,7 +7,7 @@ import shutil
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -26,7 +26,7 @@ from bottlemux.state.ending import mark_stopped, stopped_at, unmark_stopped
 from bottlemux.state.liveness import is_alive, read_status
 
 if TYPE_CHECKING:
-    from backends.contract import Bottle, BottleSpec
+    from backends.contract import Bottle, BottleBackend, BottleSpec
     from bottlemux.lifecycle.context import Context
     from bottlemux.session.models import WindowInfo, WindowSpec
     from bottlemux.state.metadata import Metadata
@@ -76,23 +76,25 @@ def launch(context: Context, planned: Planned) -> tuple[Metadata, Bottle]:
         write_atomic(context.paths.bottle(record.identity).guest / "prompt", spec.prompt, durable=False)
         return record, planned.backend.launch(with_identity(planned, record.identity).plan)
     except BaseException:
-        _discard(context, record.identity)
+        _discard(context, record)
         raise
 
 
 def undo(context: Context, record: Metadata, bottle: Bottle) -> None:
     """End a bottle that was just launched, and forget it."""
     bottle.close()
-    _discard(context, record.identity)
+    _discard(context, record)
 
 
-def _discard(context: Context, identity: str) -> None:
+def _discard(context: Context, record: Metadata) -> None:
     """Remove what a failed start leaves, once its supervisor, whose launcher is gone, has ended by itself."""
-    files = context.paths.bottle(identity)
+    files = context.paths.bottle(record.identity)
     deadline = time.monotonic() + _END_TIMEOUT_S
     while is_alive(files) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
-    context.store.remove(identity)
+    with contextlib.suppress(BottlemuxError):  # what could not be reached, cleanup finds
+        _backend_of(context, record).discard(record.identity)
+    context.store.remove(record.identity)
 
 
 def _base_commit(spec: BottleSpec) -> str | None:
@@ -130,7 +132,12 @@ def resume(context: Context, record: Metadata, backend_name: str | None = None) 
 
 
 def running_bottle(context: Context, record: Metadata) -> Bottle | None:
-    """Return a handle on the bottle if all of it runs; its sidecars may have outlived what the agent was in."""
+    """Return a handle on the bottle if all of it runs; its sidecars may have outlived what the agent was in.
+
+    One that runs on another machine, and is not held here any more, is taken up again.
+    """
+    if not is_alive(context.paths.bottle(record.identity)):
+        return _backend_of(context, record).recover(record.identity)
     with contextlib.suppress(NotFoundError):
         return find_bottle(context, record)
     return None
@@ -219,6 +226,7 @@ def stop(context: Context, identity: str) -> None:
         with contextlib.suppress(NotFoundError):
             get_bottle_backend(backend, paths=context.paths).find(identity).close()
     else:
+        _end_unheld(context, identity)
         files.status.unlink(
             missing_ok=True
         )  # a supervisor that was killed left it, and the end is wanted now
@@ -226,12 +234,35 @@ def stop(context: Context, identity: str) -> None:
     conversations.keep(files)
 
 
+def _end_unheld(context: Context, identity: str) -> None:
+    with contextlib.suppress(NotFoundError):
+        bottle = _backend_of(context, context.store.load(identity)).recover(identity)
+        if bottle is not None:
+            bottle.close()
+
+
+def _backend_of(context: Context, record: Metadata) -> BottleBackend[Any, Any]:
+    return get_bottle_backend(record.backend, paths=context.paths)
+
+
 def remove(context: Context, identity: str) -> None:
     """Delete the state of a bottle that does not run, and the window that may be left of it."""
     if is_alive(context.paths.bottle(identity)):
         raise BottlemuxError(f"{identity} is running", hint=f"bottlemux stop {identity}")
+    _discard_elsewhere(context, identity)
     context.workspace.close(identity)
     context.store.remove(identity)
+
+
+def _discard_elsewhere(context: Context, identity: str) -> None:
+    try:
+        record = context.store.load(identity)
+    except BottlemuxError:
+        return  # a record that cannot be read names no backend
+    backend = _backend_of(context, record)
+    if backend.recover(identity) is not None:
+        raise BottlemuxError(f"{identity} is running", hint=f"bottlemux stop {identity}")
+    backend.discard(identity)
 
 
 def _now() -> str:

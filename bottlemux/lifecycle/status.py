@@ -12,7 +12,7 @@ from bottlemux.lifecycle.judging import Asked, Observed, Verdict, judge
 from bottlemux.lifecycle.observing import BottleFiles, Remembered, began_at, shows_prompt
 from bottlemux.session.screens import read_screens
 from bottlemux.state.ending import stopped_at
-from bottlemux.state.liveness import LockProbe
+from bottlemux.state.liveness import LockProbe, may_run_elsewhere
 from bottlemux.state.store import BrokenRecord
 
 if TYPE_CHECKING:
@@ -225,6 +225,8 @@ class _Bottle:
             recorded_at=record.started_at,
             stopped_at="" if self.alive else stopped_at(self.files.files),
             launched_at=status.started_at if status else "",
+            problem=status.problem if status else "",
+            unheld=not self.alive and may_run_elsewhere(self.files.files),
             restarting=tuple(_restarting(status)) if status else (),
             has_pane=pane is not None,
             pane_ended=pane.ended if pane and pane.dead else None,

@@ -20,6 +20,7 @@ _ENGINE_WORDS = ("auto", "builtin")
 _WINDOW_NAME_FIELDS = ("mark", "count", "name", "agent", "slug", "directory", "state")
 _KEY = re.compile(r"[^\s\x00-\x1f\x7f-][^\s\x00-\x1f\x7f]{0,15}|-")
 _MIB = 1024 * 1024
+_CONTEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _MEMORY = re.compile(r"([0-9]{1,6})([mg])")
 _MEMORY_UNITS = {"m": _MIB, "g": 1024 * _MIB}
 _MIN_MEMORY = 64 * _MIB
@@ -53,6 +54,20 @@ def _checked_value(value: str) -> str:
 def _checked_image(text: str) -> str:
     if not text.isprintable() or not text.strip() or text.startswith("-"):
         raise ValueError("must be a name in images/, a directory with a Dockerfile, or an image")
+    return text
+
+
+def _checked_context(text: str) -> str:
+    if not _CONTEXT.fullmatch(text) or text == "any":
+        raise ValueError("must be the name of a Docker context (docker context ls)")
+    return text
+
+
+def _checked_backend(text: str) -> str:
+    name, separator, engine = text.partition("@")
+    _checked_name(name)
+    if separator and not _CONTEXT.fullmatch(engine):
+        raise ValueError("must have the name of a Docker context after the @, or any")
     return text
 
 
@@ -109,6 +124,8 @@ Variable = Annotated[str, AfterValidator(_checked_variable)]
 PlainValue = Annotated[str, AfterValidator(_checked_value)]
 SkillName = Annotated[str, AfterValidator(_checked_skill)]
 Image = Annotated[str, AfterValidator(_checked_image)]
+BackendName = Annotated[str, AfterValidator(_checked_backend)]
+ContextName = Annotated[str, AfterValidator(_checked_context)]
 Engine = Annotated[str, AfterValidator(_checked_engine)]
 Name = Annotated[str, AfterValidator(_checked_name)]
 KeyName = Annotated[str, AfterValidator(_checked_key)]
@@ -154,7 +171,7 @@ class Bottle(_Model):
     name: Name
     description: str
     source: Path
-    backend: Name | None = None
+    backend: BackendName | None = None
     env: dict[Variable, PlainValue] = {}
     image: Image | None = None
     resources: Resources = Resources()
@@ -246,13 +263,20 @@ class Keys(_Model):
     actions: dict[str, Annotated[str, AfterValidator(lambda text: text and _checked_key(text))]] = {}
 
 
+class DockerSettings(_Model):
+    """The Docker contexts whose engines bottlemux may use, for ``docker@any``, listings and ``cleanup``."""
+
+    engines: Annotated[tuple[ContextName, ...], Field(strict=False), AfterValidator(_unique)] = ()
+
+
 class Config(_Model):
     """``config.toml``: what applies where neither the command line nor a manifest says anything."""
 
-    backend: Name | None = None
+    backend: BackendName | None = None
     agent: Name | None = None
     layout: Name = "default"
     engines: Engines = Engines()
+    docker: DockerSettings = DockerSettings()
     workspace: WorkspaceSettings = WorkspaceSettings()
     notices: Notices = Notices()
     keys: Keys = Keys()

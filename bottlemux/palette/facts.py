@@ -105,7 +105,7 @@ class Gatherer:
 
     def ask_backends(self) -> None:
         """Find the backends and ask each whether it works; one that hangs delays no other."""
-        self._background.run(_backend_names, self._ask_each)
+        self._background.run(lambda: _backend_names(self._context), self._ask_each)
 
     def ask_statuses(self) -> None:
         """Read files anew, then ask tmux and the kernel how running bottles do, unless that is under way."""
@@ -140,10 +140,10 @@ class Gatherer:
             self._report(facts)
 
 
-def _backend_names() -> list[str]:
-    from backends.registry import known_backend_names
+def _backend_names(context: Context) -> list[str]:
+    from backends.registry import every_backend_name
 
-    return known_backend_names()
+    return every_backend_name(context.paths)
 
 
 def _look_at(context: Context, name: str) -> BackendFacts:

@@ -12,7 +12,7 @@ import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from bottlemux.errors import BottlemuxError
 from bottlemux.files import write_json
@@ -44,7 +44,9 @@ class RuntimeStatus:
     """The supervisor's report.
 
     ``supervisor_start`` is in clock ticks since boot and tells a reused pid apart. ``init_pid`` is the
-    bottle's first process as seen from the host, None before it runs and for backends that have none.
+    bottle's first process as seen from the host, None before it runs and for backends that have none. ``problem``
+    says why the rest may be out of date: the machine that the bottle runs on cannot be reached now. Of a bottle on
+    another machine ``supervisor_pid`` is 0.
     """
 
     supervisor_pid: int
@@ -52,6 +54,7 @@ class RuntimeStatus:
     started_at: str
     backend: str
     init_pid: int | None = None
+    problem: str = ""
     services: dict[str, ServiceStatus] = field(default_factory=_no_services)
 
 
@@ -94,6 +97,19 @@ class LockProbe:
         """Close the file."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
+
+
+def read_link(paths: BottlePaths) -> dict[str, Any]:
+    """Return what the process wrote down that holds a bottle of another machine; nothing where there was none."""
+    with contextlib.suppress(OSError, ValueError):
+        value: object = json.loads(paths.link.read_bytes())
+        return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    return {}
+
+
+def may_run_elsewhere(paths: BottlePaths) -> bool:
+    """Say whether a bottle was launched on another machine and not ended since: it may run, held here or not."""
+    return bool(read_link(paths).get("pid"))
 
 
 def hold(path: Path) -> int:
@@ -154,6 +170,7 @@ def _status(value: object) -> RuntimeStatus:
         started_at=str(report["started_at"]),
         backend=str(report["backend"]),
         init_pid=_optional_number(report.get("init_pid")),
+        problem=str(report.get("problem", "")),
         services={name: _service(item) for name, item in services.items()},
     )
 

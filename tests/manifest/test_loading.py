@@ -344,8 +344,8 @@ CONFIG_CASES = {
     "unknown key": (
         "agent = 'a'\nbackends = 'x'",
         (
-            "2: backends: is not a known key (accepted: agent, backend, engines, keys, layout, notices, workspace; "
-            "did you mean 'backend'?)"
+            "2: backends: is not a known key (accepted: agent, backend, docker, engines, keys, layout, notices, "
+            "workspace; did you mean 'backend'?)"
         ),
     ),
     "wrong type": ("\nbackend = 3", "2: backend: must be text; put it in quotes (value 3)"),

@@ -16,21 +16,27 @@ if TYPE_CHECKING:
     from bottlemux.lifecycle.context import Context
 
 PATIENCE_S = 4.0
+LONG_PATIENCE_S = 20.0
 
 
 def check_backends(context: Context) -> Iterator[Check]:
     """Look: what runs bottles here."""
-    from backends.registry import get_bottle_backend, known_backend_names
-
-    def asking(name: str) -> Callable[[], Availability]:
-        return lambda: get_bottle_backend(name, paths=context.paths).is_available()
-
-    answers = ask_all({name: asking(name) for name in known_backend_names()}, PATIENCE_S)
+    answers = availabilities(context, PATIENCE_S)
     works = any(answer for answer in answers.values() if answer is not None)
     for name, answer in answers.items():
         yield judge_backend(name, answer)
     if not works:
         yield Check("backends", "error", "none works, so no bottle can be made", "mend one of those above")
+
+
+def availabilities(context: Context, patience: float) -> dict[str, Availability | None]:
+    """Return the answer of every backend, and of every engine elsewhere that the settings name."""
+    from backends.registry import every_backend_name, get_bottle_backend
+
+    def asking(name: str) -> Callable[[], Availability]:
+        return lambda: get_bottle_backend(name, paths=context.paths).is_available()
+
+    return ask_all({name: asking(name) for name in every_backend_name(context.paths)}, patience)
 
 
 def ask_all(
