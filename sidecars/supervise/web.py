@@ -34,13 +34,14 @@ _INVALID_REQUEST = -32600
 _HOSTS = [HOST, f"{HOST}:{PORT}"]
 _ORIGINS = [f"http://{HOST}", f"http://{HOST}:{PORT}"]
 # What an agent can make these say fills the log; every decision is in the audit.
-_LOGGERS = ("mcp", "uvicorn", "sse_starlette", "asyncio")
+_SILENT = logging.CRITICAL + 1
+_LOGGERS = ("root", "mcp", "uvicorn", "sse_starlette", "asyncio")
 
 
 async def run(server: Server[Any, Any], taken: Reports, listeners: Sequence[socket.socket]) -> None:
     """Serve the protocol, and the reports beside it, on bound, listening sockets until cancelled."""
     for name in _LOGGERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        logging.getLogger(name).setLevel(_SILENT)
     # Without sessions there is none to forge, to exhaust or to mix up: each request stands alone.
     manager = StreamableHTTPSessionManager(
         server,
@@ -146,6 +147,11 @@ def _refuse_body(body: bytes) -> _Problem | None:
         return 400, _INVALID_REQUEST, "an id is a number or text"
     if _is_deeper(value, MAX_DEPTH):  # pyright: ignore[reportUnknownArgumentType]
         return 400, _INVALID_REQUEST, "the message is nested too deeply"
+    try:
+        # Half a character, which JSON can write as an escape, could not be put into an answer.
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return 400, _PARSE_ERROR, "its text is not valid Unicode"
     return None
 
 

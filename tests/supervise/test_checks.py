@@ -74,6 +74,20 @@ def test_refused_routes(values: dict[str, Any], rule: str) -> None:
     assert caught.value.rule == rule
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        pytest.param("\u0430pi.example.com", id="cyrillic a"),
+        pytest.param("ap\u0131.example.com", id="dotless i"),
+        pytest.param("g\u043e\u043egle.com", id="cyrillic o"),
+    ],
+)
+def test_a_look_alike_is_shown_in_punycode(host: str) -> None:
+    wanted = egress(host=host)
+    assert str(wanted["host"]).startswith("xn--")
+    assert str(wanted["host"]).isascii()
+
+
 def test_canonical_route() -> None:
     assert egress(host="Bücher.Example.com", methods=["post", "GET"], paths=["/b", "/a"]) == {
         "host": "xn--bcher-kva.example.com", "port": 443, "scheme": "https",

@@ -42,6 +42,7 @@ def nested(depth: int) -> bytes:
         pytest.param(b'{"jsonrpc":"2.0","id":1,"method":"' + b"x" * 70_000 + b'"}', 413, id="large"),
         pytest.param(json.dumps({**LIST, "jsonrpc": "1.0"}).encode(), 400, id="version"),
         pytest.param(json.dumps({**LIST, "id": {}}).encode(), 400, id="id"),
+        pytest.param(json.dumps({**LIST, "id": "\ud800"}).encode(), 400, id="half a character"),
         pytest.param(json.dumps({"jsonrpc": "2.0", "id": 1}).encode(), 400, id="no method"),
     ],
 )
@@ -65,8 +66,11 @@ def test_malformed_bodies(server: Server, body: bytes, status: int) -> None:
         pytest.param({**LIST, "method": "initialize", "params": {}}, id="initialize"),
     ],
 )
-def test_wrong_messages_are_errors(server: Server, message: dict[str, Any]) -> None:
+def test_wrong_messages_are_errors(
+    server: Server, message: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     answer = server.send(json.dumps(message).encode()).message()
+    assert not caplog.records, "an agent could fill the log"
     assert answer["error"]["code"] in {-32601, -32602, -32600}
     assert server.is_well()
 
