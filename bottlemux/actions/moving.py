@@ -21,7 +21,8 @@ def window_of_pane(context: Context, pane: str) -> WindowInfo | None:
 def neighbour(context: Context, direction: str, pane: str) -> WindowInfo | None:
     """Return the bottle's window that comes after (or before) the one with ``pane``, round and round.
 
-    ``waiting`` passes over the bottles that do not wait for the operator. ``None`` when there is no other.
+    ``waiting`` passes over the bottles that do not wait for the operator; where none does, over those whose turn did
+    not end. ``None`` when there is no other.
     """
     windows = context.workspace.list()
     here = window_of_pane(context, pane)
@@ -31,12 +32,8 @@ def neighbour(context: Context, direction: str, pane: str) -> WindowInfo | None:
     if direction == "previous":
         around.reverse()
     if direction == "waiting":
-        waiting = _waiting(context)
+        from bottlemux.lifecycle.status import collect, who_waits
+
+        waiting = who_waits(collect(context), other_than=here.slug if here else "")
         around = [window for window in around if window.slug in waiting]
     return around[0] if around else None
-
-
-def _waiting(context: Context) -> set[str]:
-    from bottlemux.lifecycle.status import collect
-
-    return {row.slug for row in collect(context) if row.state == "waiting"}

@@ -88,6 +88,13 @@ def with_usage(rows: Iterable[BottleStatus], usage: Mapping[str, Usage]) -> list
     ]
 
 
+def who_waits(rows: Iterable[BottleStatus], *, other_than: str = "") -> set[str]:
+    """Return the bottles that wait for the operator; where there is none, those with an answer to read."""
+    others = [row for row in rows if row.slug != other_than]
+    waiting = {row.slug for row in others if row.state == "waiting" or row.open_proposals}
+    return waiting or {row.slug for row in others if row.state == "finished"}
+
+
 class Collector:
     """Looks at the bottles again and again: one call of tmux each time, and only changed files are read anew."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from bottlemux.lifecycle.context import Context
 from bottlemux.lifecycle.notices import Changes
-from bottlemux.lifecycle.status import BottleStatus
+from bottlemux.lifecycle.status import BottleStatus, who_waits
 from bottlemux.lifecycle.watching import Watcher
 from bottlemux.paths import Paths
 from tests.e2e.world import until
@@ -92,6 +92,15 @@ def test_one_bottle_cannot_report_for_another(watched: World) -> None:
 
 def row(slug: str, state: str, since: str = "t0", asks: int = 0) -> BottleStatus:
     return BottleStatus(slug, "a", "bubblewrap", state, "why\x1b[2J", "program", since, open_proposals=asks)  # type: ignore[arg-type]
+
+
+def test_who_waits_comes_before_who_finished() -> None:
+    rows = [row("a-00000", "working"), row("b-00000", "finished"), row("c-00000", "waiting"),
+            row("d-00000", "working", asks=1)]  # fmt: skip
+    assert who_waits(rows) == {"c-00000", "d-00000"}
+    assert who_waits(rows[:2]) == {"b-00000"}
+    assert who_waits(rows, other_than="c-00000") == {"d-00000"}
+    assert who_waits(rows[:1]) == set()
 
 
 def test_only_what_is_new_is_told() -> None:
