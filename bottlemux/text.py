@@ -1,4 +1,4 @@
-"""Text from elsewhere, made safe to show."""
+"""Text from elsewhere made safe to show, and ages and sizes for people."""
 
 from __future__ import annotations
 
@@ -19,3 +19,24 @@ def _is_plain(character: str) -> bool:
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
+
+
+def age(timestamp: str) -> str:
+    """Return how long ago an RFC 3339 ``timestamp`` was, in its largest unit: ``5s``, ``3m``, ``2h``, ``4d``."""
+    from datetime import UTC, datetime
+
+    try:
+        seconds = (datetime.now(UTC) - datetime.fromisoformat(timestamp)).total_seconds()
+    except ValueError:
+        return "-"
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)}{unit}"
+    return f"{max(0, int(seconds))}s"
+
+
+def size(count: int | None) -> str:
+    """Return a number of bytes for people; ``-`` where it is not known."""
+    if count is None:
+        return "-"
+    return f"{count / 2**30:.1f}G" if count >= 2**30 else f"{count / 2**20:.0f}M"

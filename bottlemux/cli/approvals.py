@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from bottlemux.cli import console
+from bottlemux.text import age
 
 if TYPE_CHECKING:
     import argparse
@@ -56,7 +57,7 @@ def _list(context: Context, options: argparse.Namespace) -> int:
 def _row(proposal: Proposal) -> tuple[str, ...]:
     from bottlemux.approvals.showing import summary
 
-    return proposal.id, proposal.slug, proposal.kind, console.age(proposal.created_at), summary(proposal)
+    return proposal.id, proposal.slug, proposal.kind, age(proposal.created_at), summary(proposal)
 
 
 def _record(proposal: Proposal) -> dict[str, object]:

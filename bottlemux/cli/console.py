@@ -131,27 +131,6 @@ def write_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def age(timestamp: str) -> str:
-    """Return how long ago an RFC 3339 ``timestamp`` was, in its largest unit: ``5s``, ``3m``, ``2h``, ``4d``."""
-    from datetime import UTC, datetime
-
-    try:
-        seconds = (datetime.now(UTC) - datetime.fromisoformat(timestamp)).total_seconds()
-    except ValueError:
-        return "-"
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= length:
-            return f"{int(seconds // length)}{unit}"
-    return f"{max(0, int(seconds))}s"
-
-
 def counted(count: int, thing: str) -> str:
     """Return how many there are of a ``thing``: ``no things``, ``1 thing``, ``2 things``."""
     return f"{count or 'no'} {thing}{'' if count == 1 else 's'}"
-
-
-def size(count: int | None) -> str:
-    """Return a number of bytes for people; ``-`` where it is not known."""
-    if count is None:
-        return "-"
-    return f"{count / 2**30:.1f}G" if count >= 2**30 else f"{count / 2**20:.0f}M"

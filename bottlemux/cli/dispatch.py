@@ -35,6 +35,7 @@ COMMANDS = {
     "fetch": "bring an agent's commits into the project's repository",
     "layout": "save window layouts, and give them to running windows",
     "keys": "bind one tmux key to all of bottlemux's, and undo it exactly",
+    "dashboard": "show all bottles, and decide, go, stop, resume from there",
     "palette": "open the command palette",
     "images": "list, build or prune the images of Docker bottles",
     "doctor": "say what works on this machine and how to mend the rest",

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from bottlemux.cli import console
+from bottlemux.text import age, size
 
 if TYPE_CHECKING:
     import argparse
@@ -60,6 +61,6 @@ def _lines(rows: list[tuple[str, ...]]) -> Iterator[str]:
 def _cells(row: BottleStatus) -> tuple[str, ...]:
     cpu = "-" if row.cpu_percent is None else f"{row.cpu_percent:.0f}%"
     return (
-        row.slug, row.state, console.age(row.since), row.backend, cpu, console.size(row.memory_bytes),
+        row.slug, row.state, age(row.since), row.backend, cpu, size(row.memory_bytes),
         str(row.blocked), str(row.open_proposals), row.reason,
     )  # fmt: skip

@@ -46,7 +46,15 @@ class Context:
         from bottlemux.session.server import TmuxServer
         from bottlemux.session.workspace import Workspace
 
-        return Workspace(TmuxServer.choose(self.socket_name, self.environ))
+        server = TmuxServer.choose(self.socket_name, self.environ)
+        return Workspace(server, dashboard=self._dashboard_argv)
+
+    def _dashboard_argv(self) -> list[str] | None:
+        from bottlemux.manifest.config import load_config
+
+        if not load_config(self.paths).workspace.dashboard:
+            return None
+        return self.own_argv("dashboard", "--resident", "--cwd", str(self.cwd))
 
     def own_argv(self, *arguments: str) -> list[str]:
         """Return the argv that runs bottlemux itself in the same directories, wherever it is started from."""

@@ -84,12 +84,13 @@ class BlockedCount:
                     if not line.endswith(b"\n"):
                         break
                     self._offset += len(line)
-                    self._count += b'"block"' in line and _is_block(line)
+                    self._count += b'"block"' in line and is_block(line)
         except OSError:
             return
 
 
-def _is_block(line: bytes) -> bool:
+def is_block(line: bytes) -> bool:
+    """Tell whether ``line`` of an audit log records a refused request."""
     try:
         entry = cast("dict[str, object]", json.loads(line))
         return entry["decision"] == "block" and entry.get("sidecar") != "supervise"

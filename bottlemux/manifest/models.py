@@ -230,10 +230,12 @@ class Engines(_Model):
 class WorkspaceSettings(_Model):
     """How the tmux session of the workspace behaves. None of it touches another session, or a global option.
 
-    ``window_name`` composes the names of windows from ``{mark} {count} {name} {agent} {slug} {directory} {state}``;
-    ``marks`` has the mark of a state. ``mouse`` is ``user`` to have it as in the user's other sessions.
+    ``dashboard`` says whether its first window is the dashboard. ``window_name`` composes the names of windows from
+    ``{mark} {count} {name} {agent} {slug} {directory} {state}``; ``marks`` has the mark of a state. ``mouse`` is
+    ``user`` to have it as in the user's other sessions.
     """
 
+    dashboard: bool = True
     mouse: Literal["on", "off", "user"] = "on"
     window_name: Annotated[str, AfterValidator(_checked_window_name)] = "{mark}{count} {name}"
     marks: dict[BottleState, Annotated[str, Field(max_length=8)]] = {}

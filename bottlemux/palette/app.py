@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
 
-from bottlemux.palette.background import Background
 from bottlemux.palette.facts import Gatherer
 from bottlemux.palette.flow import Flow
 from bottlemux.palette.keys import key_bindings
 from bottlemux.palette.pages import BusyPage, ListPage
 from bottlemux.palette.previews import Preview, Previews, preview_of
 from bottlemux.palette.screen import STYLE, make_layout
+from bottlemux.screens.background import Background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.layout.controls import UIContent, UIControl
 
 from bottlemux.palette.pages import BusyPage, ListPage, TextPage
+from bottlemux.screens.lines import cut, text_lines, wrapped
 from bottlemux.text import printable
 
 if TYPE_CHECKING:
@@ -63,11 +64,6 @@ def _title(title: str, positions: tuple[int, ...], style: str) -> StyleAndTextTu
     return [*line, (style, title[done:])]
 
 
-def text_lines(text: str) -> list[str]:
-    """Return ``text``, whoever wrote it, as lines that are safe to show."""
-    return [printable(line.expandtabs(8)) for line in text.split("\n")]
-
-
 def styled(text: str, width: int) -> list[StyleAndTextTuples]:
     """Return ``text``, whoever wrote it, as lines of at most ``width``; what reads like a diff in its colours."""
     is_diff = "\n@@ " in text
@@ -76,30 +72,6 @@ def styled(text: str, width: int) -> list[StyleAndTextTuples]:
         for line in text_lines(text)
         for part in wrapped([line], width)
     ]
-
-
-def wrapped(lines: list[str], width: int) -> list[str]:
-    """Break lines that are too long, between words where possible."""
-    import textwrap
-
-    return [
-        part
-        for line in lines
-        for part in textwrap.wrap(line, max(1, width), subsequent_indent=" " * _hanging(line, width)) or [""]
-    ]
-
-
-def _hanging(line: str, width: int) -> int:
-    """Return how far a line's continuation is set in: to the last of its columns, if that leaves room."""
-    if len(line) <= width:
-        return 0
-    return max((gap.end() for gap in _COLUMN_GAP.finditer(line) if gap.end() <= width // 2), default=0)
-
-
-def cut(lines: list[str], width: int) -> list[str]:
-    """Break lines that are too long as a terminal does."""
-    width = max(1, width)
-    return [line[start : start + width] for line in lines for start in range(0, max(1, len(line)), width)]
 
 
 class PageControl(UIControl):

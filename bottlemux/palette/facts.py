@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from bottlemux.lifecycle.context import Context
     from bottlemux.lifecycle.status import BottleStatus
-    from bottlemux.palette.background import Background
+    from bottlemux.screens.background import Background
 
 
 class BackendFacts(NamedTuple):

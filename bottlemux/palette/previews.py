@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bottlemux.lifecycle.context import Context
-    from bottlemux.palette.background import Background
     from bottlemux.palette.pages import ListPage
     from bottlemux.palette.rows import Row
     from bottlemux.palette.starting import Choice
+    from bottlemux.screens.background import Background
 
 REST_S = 0.08
 FRESH_S = 2.0

@@ -38,8 +38,12 @@ _DEAD_FORMAT = (
 )
 
 
-def session_commands(size: tuple[int, int], home: str) -> list[Command]:
-    """Return what makes the session with a window that :func:`drop_placeholder` removes, and prints its id.
+def session_commands(
+    size: tuple[int, int], home: str, first: Sequence[str] = (), name: str = "starting"
+) -> list[Command]:
+    """Return what makes the session and prints its first window's id.
+
+    That window runs ``first``; without one it is a placeholder that :func:`drop_placeholder` removes.
 
     The history limit holds for panes made after it, and a ``destroy-unattached`` of the user's would end
     the session before a second client could say otherwise.
@@ -47,7 +51,7 @@ def session_commands(size: tuple[int, int], home: str) -> list[Command]:
     width, height = size
     geometry = ["-x", str(width), "-y", str(height)]
     printed = ["-P", "-F", "#{window_id}"]
-    placeholder = ["--", "sleep", "60"]
+    process = as_process(first) if first else ("sleep", "60")
     return [
         [
             "new-session",
@@ -56,11 +60,12 @@ def session_commands(size: tuple[int, int], home: str) -> list[Command]:
             SESSION,
             *geometry,
             "-n",
-            "starting",
+            name,
             "-c",
             literal(home),
             *printed,
-            *placeholder,
+            "--",
+            *process,
         ],
         ["set-option", "-t", _SESSION_TARGET, "destroy-unattached", "off"],
         ["set-option", "-t", _SESSION_TARGET, "history-limit", str(HISTORY_LINES)],

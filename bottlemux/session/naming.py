@@ -40,7 +40,7 @@ class Naming:
         It keeps what the user renamed the window to.
         """
         values = {
-            "mark": self._mark(state),
+            "mark": self.mark(state),
             "count": str(count) if count else "",
             "name": self.base(window.name),
             "agent": window.agent,
@@ -62,7 +62,8 @@ class Naming:
         begin, end = found.span("name") if found else (0, len(title))
         return title[:begin] + name + title[end:]
 
-    def _mark(self, state: str) -> str:
+    def mark(self, state: str) -> str:
+        """Return the mark of ``state``; empty for none."""
         return self.marks.get(state, MARKS.get(state, ""))
 
     def _pattern(self) -> str:

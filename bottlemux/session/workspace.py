@@ -9,7 +9,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from bottlemux.errors import BottlemuxError, NotFoundError, UsageError, unknown_name
-from bottlemux.session import building, prompting
+from bottlemux.session import building, dashboard_window, prompting
 from bottlemux.session.commands import as_process
 from bottlemux.session.listing import (
     LIST_COMMAND,
@@ -40,11 +40,22 @@ _PANE_ID = re.compile(r"%\d+")
 
 
 class Workspace:
-    """The session on one tmux server. It may be absent; opening a window makes it."""
+    """The session on one tmux server. It may be absent; opening a window makes it.
 
-    def __init__(self, server: TmuxServer, *, environ: Mapping[str, str] | None = None) -> None:
+    ``dashboard`` returns what runs in the session's first window, ``None`` for no such window; it is asked only when
+    that window has to be made.
+    """
+
+    def __init__(
+        self,
+        server: TmuxServer,
+        *,
+        environ: Mapping[str, str] | None = None,
+        dashboard: Callable[[], Sequence[str] | None] = lambda: None,
+    ) -> None:
         env = os.environ if environ is None else environ
         self.server = server
+        self._dashboard = dashboard
         self._home = env.get("HOME") or "/"
         self._shell = env.get("SHELL") or "/bin/sh"
 
@@ -61,14 +72,29 @@ class Workspace:
     ) -> WindowInfo | None:
         """Make the session if it is absent, and open ``first`` if one is given.
 
-        A new session without ``first`` holds a window with the user's shell. ``size`` is that of the terminal
-        about to attach, in characters; it counts for a new session only.
+        A new session without ``first`` holds the dashboard alone, or a window with the user's shell where there is
+        none. ``size`` is that of the terminal about to attach, in characters; it counts for a new session only.
         """
         if first is not None:
             return self.open_windows([first], size=size)[0]
         if not self.exists():
-            self._create([building.home_window(self._shell, self._home)], size)
+            self._create([], size)
+        else:
+            self.revive_dashboard()
         return None
+
+    def revive_dashboard(self) -> None:
+        """Bring the dashboard's window back if the session is there without it, or with one that ended."""
+        with contextlib.suppress(ServerGoneError):
+            if commands := self._reviving(self.server.batch([dashboard_window.LIST_COMMAND])):
+                self.server.batch(commands)
+
+    def end_if_unused(self) -> None:
+        """End a session that nobody looks at and in which nothing is left but the dashboard."""
+        with contextlib.suppress(TmuxError):
+            panes = dashboard_window.unused_panes(self.server.batch([dashboard_window.LIST_COMMAND]))
+            if panes:
+                self.server.batch([["kill-pane", "-t", pane] for pane in panes])
 
     def open_window(self, spec: WindowSpec) -> WindowInfo:
         """Open one window; see :meth:`open_windows`."""
@@ -84,11 +110,11 @@ class Workspace:
         """
         if not specs:
             return []
-        exists, others = self._check_free(specs)
+        exists, others, reviving = self._check_free(specs)
         builds = [building.window_commands(spec, self._home) for spec in specs]
         try:
             lines = self._arrange(
-                specs, self._build(builds, size, exists=exists), None if in_order else others
+                specs, self._build(builds, size, exists=exists), None if in_order else others, reviving
             )
             found = {window.slug: window for window in parse_windows(lines)}
             return [found[spec.slug] for spec in specs]
@@ -200,12 +226,12 @@ class Workspace:
         self._require_own(pane_id)
         prompting.send_prompt(self.server, pane_id, text, submitted=submitted)
 
-    def _check_free(self, specs: Sequence[WindowSpec]) -> tuple[bool, Windows]:
-        """Refuse slugs that have a window already; tell whether the session exists, and which windows there are."""
+    def _check_free(self, specs: Sequence[WindowSpec]) -> tuple[bool, Windows, Commands]:
+        """Refuse slugs that have a window already; tell whether there is a session, its windows, and what is amiss."""
         try:
-            lines = self.server.batch([LIST_SESSIONS_COMMAND, LIST_COMMAND])
+            lines = self.server.batch([LIST_SESSIONS_COMMAND, LIST_COMMAND, dashboard_window.LIST_COMMAND])
         except ServerGoneError:
-            return False, []
+            return False, [], []
         windows = parse_windows(lines)
         taken = {window.slug for window in windows}
         for spec in specs:
@@ -213,7 +239,14 @@ class Workspace:
                 raise BottlemuxError(
                     f"{spec.slug} has a window already", hint="see it with: bottlemux attach"
                 )
-        return has_session(lines, building.SESSION), windows
+        return has_session(lines, building.SESSION), windows, self._reviving(lines)
+
+    def _reviving(self, lines: Lines) -> Commands:
+        """Return what the dashboard needs; what runs in it is asked for only if it needs anything."""
+        if not dashboard_window.revive_commands(lines, ("true",), self._home):
+            return []
+        argv = self._dashboard()
+        return dashboard_window.revive_commands(lines, argv, self._home) if argv else []
 
     def _build(self, builds: Sequence[Batch], size: tuple[int, int], *, exists: bool) -> Lines:
         if not exists:
@@ -223,10 +256,15 @@ class Workspace:
 
     def _create(self, builds: Sequence[Batch], size: tuple[int, int]) -> Lines:
         self.server.require_version()
-        commands = [*building.session_commands(size, self._home)]
-        commands += [command for build in builds for command in build]
+        built = [command for build in builds for command in build]
+        dashboard = self._dashboard()
+        if dashboard:
+            commands = dashboard_window.session_commands(dashboard, built, size, self._home)
+        else:
+            built = built or building.home_window(self._shell, self._home)
+            commands = [*building.session_commands(size, self._home), *built, *building.drop_placeholder()]
         try:
-            return self.server.batch([*commands, *building.drop_placeholder()], start=True)
+            return self.server.batch(commands, start=True)
         except TmuxError as error:
             if "duplicate session" in error.message:
                 raise _DuplicateSessionError(error.message) from error
@@ -234,7 +272,9 @@ class Workspace:
                 self.server.batch([["kill-window", "-t", line] for line in error.output[:1]])
             raise
 
-    def _arrange(self, specs: Sequence[WindowSpec], printed: Lines, others: Windows | None) -> Lines:
+    def _arrange(
+        self, specs: Sequence[WindowSpec], printed: Lines, others: Windows | None, reviving: Commands
+    ) -> Lines:
         """Shape and mark the windows that were made; return what listing them then prints."""
         created = building.parse_created(printed)
         if len(created) != len(specs):
@@ -249,7 +289,7 @@ class Workspace:
             commands += building.grouping_commands(
                 places, [(window_id, spec.directory) for spec, window_id in zip(specs, created, strict=True)]
             )
-        return self.server.batch([*commands, LIST_COMMAND])
+        return self.server.batch([*commands, *reviving, LIST_COMMAND])
 
     def _require_own(self, pane_id: str) -> None:
         """Refuse a pane that is no bottle's: ids start again with the server, an old one may be anybody's."""

@@ -1,4 +1,4 @@
-"""Work beside the screen: in daemon threads, so that nothing slow ever keeps the palette from leaving."""
+"""Work beside the screen: in daemon threads, so that nothing slow ever keeps a screen from being left."""
 
 from __future__ import annotations
 
@@ -45,4 +45,4 @@ class Background:
         try:
             self._loop.call_soon_threadsafe(function, argument)
         except RuntimeError:
-            return  # the palette was left in the meantime
+            return  # the screen was left in the meantime

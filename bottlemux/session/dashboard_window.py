@@ -1,0 +1,100 @@
+"""The workspace's own window: the lowest one, found by its mark, brought back when it is gone or its program ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from bottlemux.session import building
+from bottlemux.session.building import SESSION, literal
+from bottlemux.session.commands import as_process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bottlemux.session.building import Command
+
+ROLE = "dashboard"
+_FIRST = f"={SESSION}:{{start}}"
+_LAST = f"={SESSION}:{{end}}"
+
+_DELAY_S = 2
+_TAG = "session-pane"
+_FIELDS = ("window_index", "base-index", "pane_id", "pane_dead", "session_attached", "session_name",
+           "@bottlemux_role")  # fmt: skip
+# Wherever the user moved the dashboard, and everything in the session: what is not ours keeps it alive too.
+LIST_COMMAND = (
+    "list-panes", "-a",
+    "-f", f"#{{||:#{{==:#{{session_name}},{SESSION}}},#{{==:#{{@bottlemux_role}},{ROLE}}}}}",
+    "-F", "\t".join((_TAG, *(f"#{{{field}}}" for field in _FIELDS))),
+)  # fmt: skip
+
+_DEAD_FORMAT = "[the dashboard ended] bottlemux attach brings it back"
+
+
+class _Pane(NamedTuple):
+    number: int
+    base: int
+    pane_id: str
+    dead: bool
+    attached: bool
+    session: str
+    role: str
+
+
+def session_commands(
+    argv: Sequence[str], windows: Sequence[Command], size: tuple[int, int], home: str
+) -> list[Command]:
+    """Return what makes the session with the dashboard and ``windows``, of which the last one is shown first."""
+    # Loading the dashboard would slow down the start of the bottle that this session is made for.
+    process = _delayed(argv) if windows else argv
+    made = [*building.session_commands(size, home, process, ROLE), *mark_commands(), *windows]
+    return [*made, ["select-window", "-t", _LAST]] if windows else made
+
+
+def mark_commands() -> list[Command]:
+    """Return what marks the session's first window, just made, as the dashboard."""
+    options = {
+        "remain-on-exit": "on", "remain-on-exit-format": _DEAD_FORMAT, "allow-rename": "off",
+        "allow-passthrough": "off", "@bottlemux_role": ROLE,
+    }  # fmt: skip
+    marks = [["set-option", "-wq", "-t", _FIRST, name, value] for name, value in options.items()]
+    return [*marks, ["set-option", "-p", "-t", _FIRST, "@bottlemux_role", ROLE]]
+
+
+def revive_commands(lines: Iterable[str], argv: Sequence[str], home: str) -> list[Command]:
+    """Return what brings the dashboard back, given what :data:`LIST_COMMAND` printed; nothing if it is there."""
+    panes = _parse(lines)
+    own = [pane for pane in panes if pane.role == ROLE]
+    if any(not pane.dead for pane in own):
+        return []
+    process = as_process(argv)
+    if own:
+        return [["respawn-pane", "-k", "-t", own[0].pane_id, "--", *process]]
+    inside = [pane for pane in panes if pane.session == SESSION]
+    if not inside:
+        return []
+    lowest, base = min(pane.number for pane in inside), inside[0].base
+    # A free lowest number is taken as it is: nobody's windows are renumbered without need.
+    where = ["-t", f"={SESSION}:{base}"] if base < lowest else ["-b", "-t", _FIRST]
+    return [["new-window", "-d", *where, "-n", ROLE, "-c", literal(home), "--", *process], *mark_commands()]
+
+
+def unused_panes(lines: Iterable[str]) -> list[str]:
+    """Return the dashboard's panes where they are all that the session has and no client shows it."""
+    panes = [pane for pane in _parse(lines) if pane.session == SESSION]
+    if any(pane.attached or pane.role != ROLE for pane in panes):
+        return []
+    return [pane.pane_id for pane in panes]
+
+
+def _delayed(argv: Sequence[str]) -> list[str]:
+    return ["sh", "-c", 'sleep "$0" && exec "$@"', str(_DELAY_S), *argv]
+
+
+def _parse(lines: Iterable[str]) -> list[_Pane]:
+    rows = [line.split("\t") for line in lines]
+    return [
+        _Pane(int(row[1]), int(row[2] or 0), row[3], row[4] == "1", row[5] != "0", row[6], row[7])
+        for row in rows
+        if len(row) == len(_FIELDS) + 1 and row[0] == _TAG
+    ]
