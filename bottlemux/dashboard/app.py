@@ -12,7 +12,7 @@ from prompt_toolkit.buffer import Buffer
 from bottlemux.dashboard.columns import Table
 from bottlemux.dashboard.desk import Desk
 from bottlemux.dashboard.details import read_details
-from bottlemux.dashboard.facts import Facts, Watch
+from bottlemux.dashboard.facts import Watch
 from bottlemux.dashboard.keys import key_bindings
 from bottlemux.dashboard.places import TerminalPlaces, TmuxPlaces
 from bottlemux.dashboard.screen import STYLE, make_layout
@@ -21,11 +21,12 @@ from bottlemux.screens.background import Background
 from bottlemux.session.naming import Naming
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from prompt_toolkit.input import Input
     from prompt_toolkit.output import Output
 
+    from bottlemux.dashboard.board import Row
     from bottlemux.dashboard.details import Details
     from bottlemux.lifecycle.context import Context
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 _ESCAPE_S = 0.1
 # Rows are sorted anew only when no hand was at keys or mouse for so long.
 _SETTLED_S = 3.0
-_DETAILS_EVERY_S = 3.0
 
 
 def _marks(context: Context) -> Callable[[str], str]:
@@ -61,18 +61,17 @@ class Dashboard:
         background = Background(self.loop, self._crashed)
         self._background = background
         places = TmuxPlaces(context, self._size) if inside else TerminalPlaces(context, self._lend)
-        self._watch = Watch(context, background, self._know)
+        self._watch = Watch(context, background, self._know, publishing=resident)
         self.desk = Desk(
             context,
             run=background.run,
             places=places,
-            refresh=self._watch.look,
             leave=None if resident else self._exit,
             mark=_marks(context),
         )
         self._line = Buffer(multiline=False, on_text_changed=lambda _buffer: self._typed())
         self.app: Application[None] = Application(
-            layout=make_layout(self.desk, self._line, self._size, self._trouble),
+            layout=make_layout(self.desk, self._line, self._size, lambda: self._watch.trouble),
             key_bindings=key_bindings(self.desk, self._line),
             style=STYLE,
             include_default_pygments_style=False,
@@ -84,7 +83,6 @@ class Dashboard:
         )
         self.app.ttimeoutlen = _ESCAPE_S
         self.app.key_processor.after_key_press.add_handler(lambda _processor: self._touched())
-        self._facts = Facts()
         self._last_touch = 0.0
         self._drawn: object = None
         self._details_of: object = None
@@ -98,13 +96,11 @@ class Dashboard:
         try:
             self.loop.run_until_complete(self.app.run_async())
         finally:
+            self._watch.end()
             self.loop.close()
 
-    def _know(self, facts: Facts) -> None:
-        self._facts = facts
-        if not facts.trouble:
-            settled = time.monotonic() - self._last_touch > _SETTLED_S
-            self.desk.board.know(facts.rows, settled=settled)
+    def _know(self, rows: Sequence[Row]) -> None:
+        self.desk.board.know(rows, settled=time.monotonic() - self._last_touch > _SETTLED_S)
         self._redraw_if_changed()
 
     def _tick(self) -> None:
@@ -117,7 +113,7 @@ class Dashboard:
         board = self.desk.board
         table = Table(board.rows, self._size()[0], self.desk.mark)
         rows = [(row.slug, table.cells(row)) for row in board.rows]
-        drawn = (rows, self._trouble(), list(self.desk.notices.busy), self.desk.details)
+        drawn = (rows, self._watch.trouble, list(self.desk.notices.busy), self.desk.details)
         if drawn != self._drawn:
             self._drawn = drawn
             self.app.invalidate()
@@ -144,7 +140,7 @@ class Dashboard:
     def _ask_details(self) -> None:
         board = self.desk.board
         row, proposal = board.current, board.proposal
-        wanted = (row, proposal, int(time.monotonic() / _DETAILS_EVERY_S))
+        wanted = (row.news if row is not None else None, proposal)
         if row is None or self._reading_details or wanted == self._details_of:
             return
         self._details_of = wanted
@@ -156,9 +152,6 @@ class Dashboard:
         self._reading_details = False
         self.desk.details = details
         self._redraw_if_changed()
-
-    def _trouble(self) -> str:
-        return self._facts.trouble or self._watch.trouble
 
     def _size(self) -> tuple[int, int]:
         size = self.app.output.get_size()

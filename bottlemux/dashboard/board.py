@@ -15,15 +15,23 @@ _ENDED = frozenset({"finished", "exited"})
 
 
 class Row(NamedTuple):
-    """One bottle, and what its agent asks for, the oldest first."""
+    """One bottle, and what its agent asks for, the oldest first; ``output_at`` is when its window last had output."""
 
     status: BottleStatus
     asks: tuple[Proposal, ...] = ()
+    output_at: int = 0
 
     @property
     def slug(self) -> str:
         """The bottle's identity."""
         return self.status.slug
+
+    @property
+    def news(self) -> tuple[object, ...]:
+        """What makes it worth looking at the bottle closely once more."""
+        status = self.status
+        asks = tuple(ask.id for ask in self.asks)
+        return self.slug, status.state, status.reason, status.blocked, status.services, asks, self.output_at
 
     @property
     def needs_me(self) -> bool:

@@ -24,7 +24,7 @@ _SELF_EXPLAINING = frozenset({"idle", "working", "starting"})
 
 @dataclass(frozen=True)
 class Column:
-    """A column of fixed width; ``drop`` orders which goes first where there is no room for all."""
+    """A column of fixed width; where there is no room for all, those of the highest ``drop`` go, those of 0 stay."""
 
     heading: str
     width: int
@@ -73,17 +73,18 @@ class Table:
 
     def __init__(self, rows: Sequence[Row], width: int, mark: Callable[[str], str]) -> None:
         longest = max((len(row.slug) for row in rows), default=0)
-        slug = min(max(longest, _SLUG_WIDTHS[0]), _SLUG_WIDTHS[1])
+        slug = max(_SLUG_WIDTHS[0], min(longest, _SLUG_WIDTHS[1], width // 3))
         columns = [_state_column(mark), _slug_column(slug), _AGENT, *_FIXED]
-        while len(columns) > 1 and _taken(columns) + _NOTE_WIDTH > width:
-            columns.remove(max(columns, key=lambda column: column.drop))
+        for column in sorted(columns, key=lambda column: -column.drop):
+            if column.drop and _taken(columns) + _NOTE_WIDTH > width:
+                columns.remove(column)
         self._columns = columns
         self._note = max(0, width - _taken(columns))
 
     def heading(self) -> str:
         """Return the line above the rows."""
-        cells = [_aligned(column, column.heading) for column in self._columns]
-        return " ".join(cells) + fit(" WAITS FOR", self._note)
+        cells = [f"{_aligned(column, column.heading)} " for column in self._columns]
+        return "".join(cells) + fit("WAITS FOR", self._note)
 
     def cells(self, row: Row) -> list[str]:
         """Return the row's cells, each as wide as its column; together they are as wide as the table."""

@@ -51,7 +51,6 @@ class Desk:
         *,
         run: Runner,
         places: Places,
-        refresh: Callable[[], None],
         leave: Callable[[], None] | None,
         mark: Callable[[str], str],
     ) -> None:
@@ -64,7 +63,14 @@ class Desk:
         self.line: InputLine | None = None
         self.asked_whole: tuple[str, ...] = ()
         """The text of the proposal that is on the screen, if the screen shows all of it."""
-        self._run, self._places, self._refresh, self._leave = run, places, refresh, leave
+        self._run, self._places, self._leave = run, places, leave
+
+    @property
+    def present_details(self) -> Details:
+        """The details of what is selected now; empty until they were read."""
+        proposal = self.board.proposal
+        selected = (self.board.selected, proposal.id if proposal is not None else "")
+        return self.details if (self.details.slug, self.details.ask) == selected else Details()
 
     @property
     def page(self) -> TextPage | None:
@@ -128,7 +134,7 @@ class Desk:
 
     def show_details(self) -> None:
         """Show all that is known of the selected bottle, to scroll in."""
-        details = self.details
+        details = self.present_details
         screen = ["", "the end of its agent's screen:", *details.screen] if details.screen else []
         self.pages.append(TextPage(details.slug or "no bottle", [*details.asked, *details.facts, *screen]))
 
@@ -211,7 +217,6 @@ class Desk:
 
         def done(result: Outcome | BottlemuxError) -> None:
             self.notices.busy.pop(slug, None)
-            self._refresh()
             match result:
                 case BottlemuxError():
                     self._failed(title, result)
@@ -238,7 +243,6 @@ class Desk:
         )
 
     def _after(self, title: str, result: object) -> None:
-        self._refresh()
         if isinstance(result, BottlemuxError):
             self._failed(title, result)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from bottlemux.errors import BottlemuxError
 from bottlemux.screens.lines import text_lines
-from bottlemux.text import age, printable
+from bottlemux.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,6 @@ def read_details(context: Context, row: Row, proposal: Proposal | None) -> Detai
 
 def _facts(context: Context, row: Row) -> Iterator[str]:
     status = row.status
-    yield f"{row.slug}: {status.state} for {age(status.since)}"
     yield f"why       {printable(status.reason)}"
     yield f"known by  the {_SOURCES.get(status.source, status.source)}"
     yield f"agent     {printable(status.agent)} in {status.backend}"

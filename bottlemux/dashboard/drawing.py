@@ -10,6 +10,7 @@ from prompt_toolkit.mouse_events import MouseEventType
 
 from bottlemux.dashboard.columns import Table
 from bottlemux.screens.lines import cut, wrapped
+from bottlemux.text import age
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -112,21 +113,25 @@ class DetailsControl(UIControl):
 
     def create_content(self, width: int, height: int) -> UIContent:
         """Draw for a window of this size, in cells; note whether it shows all of what is asked for."""
-        desk, details = self._desk, self._desk.details
-        asked = wrapped(list(details.asked), width)
-        whole = details.slug == desk.board.selected and 0 < len(asked) <= height
+        desk = self._desk
+        details = desk.present_details
+        asked = wrapped(details.asked, width)
+        whole = 0 < len(asked) <= height
         desk.asked_whole = details.asked if whole else ()
         lines: list[StyleAndTextTuples] = [_diff_line(line) for line in asked[:height]]
         if asked and not whole:
             lines[-1] = plain("[... a shows all of it]"[:width], "class:hint")
-        facts = wrapped(list(details.facts), width)
-        if lines and facts:
+        if lines:
             lines.append(plain(""))
-        lines += map(plain, facts)
+        if (row := desk.board.current) is not None:
+            lines.append(
+                plain(f"{row.slug}: {row.status.state} for {age(row.status.since)}"[:width], "class:heading")
+            )
+        lines += map(plain, wrapped(details.facts, width))
         room = height - len(lines) - 1
         if details.screen and room > 1:
             lines.append(plain(f"-- the agent's screen {'-' * width}"[:width], "class:rule"))
-            lines += map(plain, cut(list(details.screen), width)[-room:])
+            lines += map(plain, cut(details.screen, width)[-room:])
         return content(lines[:height])
 
 
@@ -145,7 +150,7 @@ class PageControl(UIControl):
         page = self._desk.page
         if page is None:
             return content([])
-        lines = wrapped(list(page.lines), width)
+        lines = wrapped(page.lines, width)
         room = max(1, height - 3)
         page.top = min(page.top, max(0, len(lines) - room))
         page.seen = page.seen or page.top + room >= len(lines)

@@ -2,78 +2,75 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from bottlemux.approvals.finding import open_proposals
 from bottlemux.dashboard.board import Row
-from bottlemux.errors import BottlemuxError
+from bottlemux.lifecycle.status import with_usage
+from bottlemux.lifecycle.usage import Sampler
+from bottlemux.lifecycle.watching import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bottlemux.lifecycle.context import Context
     from bottlemux.lifecycle.status import BottleStatus
     from bottlemux.screens.background import Background
     from sidecars.supervise.proposal import Proposal
 
-EVERY_S = 1.0
-_PATIENCE_S = 3.0
+type Rows = list[Row]
 
-
-class Facts(NamedTuple):
-    """All bottles, and what went wrong while looking."""
-
-    rows: tuple[Row, ...] = ()
-    trouble: str = ""
+_PATIENCE_S = 4.0
 
 
 class Watch:
-    """Looks once a second in a thread, never twice at once, and reports what it found in the screen's thread."""
+    """Looks once a second, and at once when something changed, in a thread; reports in the screen's thread.
 
-    def __init__(self, context: Context, background: Background, report: Callable[[Facts], None]) -> None:
-        from bottlemux.lifecycle.status import Collector
-        from bottlemux.lifecycle.usage import Sampler
+    With ``publishing`` it also keeps the names of the bottles' windows true, which one process of a workspace does.
+    """
 
+    def __init__(
+        self,
+        context: Context,
+        background: Background,
+        report: Callable[[Rows], None],
+        *,
+        publishing: bool,
+    ) -> None:
         self.sampler = Sampler()
-        self.collector = Collector(context)
+        self._watcher = Watcher(context, publishing=publishing)
         self._context, self._background, self._report = context, background, report
-        self._looking_since: float | None = None
+        self._stop = threading.Event()
+        self._looked = time.monotonic()
 
     @property
     def trouble(self) -> str:
         """Why what is shown may be old; empty if it is not."""
-        since = self._looking_since
-        waited = 0.0 if since is None else time.monotonic() - since
-        return f"no answer for {waited:.0f} s" if waited > _PATIENCE_S else ""
+        waited = time.monotonic() - self._looked
+        return f"no news for {waited:.0f} s: tmux or the disk does not answer" if waited > _PATIENCE_S else ""
 
     def begin(self) -> None:
-        """Look now, and from then on every second."""
-        self.look()
-        self._background.later(EVERY_S, self.begin)
+        """Look from now on."""
+        self._background.run(lambda: self._watcher.watch(self._stop, self._told), lambda _: None)
 
-    def look(self) -> None:
-        """Look now, unless that is under way."""
-        if self._looking_since is None:
-            self._looking_since = time.monotonic()
-            self._background.run(self._read, self._got)
+    def end(self) -> None:
+        """Look no more."""
+        self._stop.set()
 
-    def _got(self, facts: Facts) -> None:
-        self._looking_since = None
-        self._report(facts)
+    def _told(self, statuses: Sequence[BottleStatus]) -> None:
+        collector = self._watcher.collector
+        measured = with_usage(statuses, self.sampler.sample(collector.running()))
+        output = {slug: window.activity for slug, window in collector.windows.items()}
+        rows = [Row(row, self._asks(row), output.get(row.slug, 0)) for row in measured]
+        self._background.call(self._got, rows)
 
-    def _read(self) -> Facts:
-        from bottlemux.lifecycle.status import with_usage
-
-        try:
-            statuses = self.collector.collect()
-            usage = self.sampler.sample(self.collector.running())
-            return Facts(tuple(Row(row, self._asks(row)) for row in with_usage(statuses, usage)))
-        except (BottlemuxError, OSError) as error:
-            return Facts(trouble=str(error))
+    def _got(self, rows: Rows) -> None:
+        self._looked = time.monotonic()
+        self._report(rows)
 
     def _asks(self, row: BottleStatus) -> tuple[Proposal, ...]:
-        from bottlemux.approvals.finding import open_proposals
-
         if not row.open_proposals:
             return ()
         proposals = open_proposals(self._context.paths, row.slug)

@@ -37,9 +37,13 @@ class Watcher:
     """Looks at all bottles, shows in tmux what changed, and tells of what newly waits for the operator.
 
     What a later ``resume`` needs is written down as it changes: how the windows are arranged, and conversations.
+    One that is not ``publishing`` only looks: there is one for a workspace that shows and tells.
     """
 
-    def __init__(self, context: Context, collector: Collector | None = None) -> None:
+    def __init__(
+        self, context: Context, collector: Collector | None = None, *, publishing: bool = True
+    ) -> None:
+        self._publishing = publishing
         self.collector = collector or Collector(context)
         self._context = context
         self._naming = _naming(context)
@@ -66,9 +70,10 @@ class Watcher:
     def look(self) -> Rows:
         """Look once; return a row for each bottle."""
         rows = self.collector.collect()
-        self._recorder.record(list(self.collector.windows.values()))
-        self.publish(rows)
-        self._keep_conversations(rows)
+        if self._publishing:
+            self._recorder.record(list(self.collector.windows.values()))
+            self.publish(rows)
+            self._keep_conversations(rows)
         return rows
 
     def _keep_conversations(self, rows: Sequence[BottleStatus]) -> None:

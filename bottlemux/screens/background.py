@@ -33,16 +33,17 @@ class Background:
         """Call ``act`` in the screen's thread after ``seconds``."""
         self._loop.call_later(seconds, act)
 
-    def _work[T](self, work: Callable[[], T], done: Callable[[T], None]) -> None:
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - raised again where the screen can be left first
-            self._call(self._crashed, error)
-        else:
-            self._call(done, result)
-
-    def _call[T](self, function: Callable[[T], None], argument: T) -> None:
+    def call[T](self, function: Callable[[T], None], argument: T) -> None:
+        """From any thread: have ``function`` called in the screen's thread, if the screen is still there."""
         try:
             self._loop.call_soon_threadsafe(function, argument)
         except RuntimeError:
             return  # the screen was left in the meantime
+
+    def _work[T](self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - raised again where the screen can be left first
+            self.call(self._crashed, error)
+        else:
+            self.call(done, result)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bottlemux.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def text_lines(text: str) -> list[str]:
@@ -16,16 +16,42 @@ def text_lines(text: str) -> list[str]:
 
 
 def wrapped(lines: Sequence[str], width: int) -> list[str]:
-    """Break lines that are too long, between words where possible."""
-    import textwrap
+    """Break lines that take more than ``width`` cells, between words where possible. Nothing is lost."""
+    return [part for line in lines for part in _broken(line, max(1, width))]
 
-    return [part for line in lines for part in textwrap.wrap(line, max(1, width)) or [""]]
+
+def _broken(line: str, width: int) -> Iterator[str]:
+    while (end := _fitting(line, width)) < len(line):
+        blank = line.rfind(" ", 0, end + 1)
+        at = blank if blank > 0 and line[:blank].strip() else end
+        yield line[:at]
+        line = line[at:].removeprefix(" ")
+    yield line
+
+
+def _fitting(text: str, width: int) -> int:
+    """Return how many characters of ``text`` fit into ``width`` cells, at least one."""
+    if text.isascii():
+        return max(1, width)
+    from prompt_toolkit.utils import get_cwidth
+
+    for number, character in enumerate(text):
+        width -= get_cwidth(character)
+        if width < 0:
+            return max(1, number)
+    return max(1, len(text))
 
 
 def cut(lines: Sequence[str], width: int) -> list[str]:
-    """Break lines that are too long as a terminal does."""
-    width = max(1, width)
-    return [line[start : start + width] for line in lines for start in range(0, max(1, len(line)), width)]
+    """Break lines that take more than ``width`` cells as a terminal does."""
+    return [part for line in lines for part in _chopped(line, max(1, width))]
+
+
+def _chopped(line: str, width: int) -> Iterator[str]:
+    while (end := _fitting(line, width)) < len(line):
+        yield line[:end]
+        line = line[end:]
+    yield line
 
 
 def fit(text: str, width: int) -> str:
@@ -36,12 +62,10 @@ def fit(text: str, width: int) -> str:
     if cells <= width:
         return text + " " * (width - cells)
     dots = "..."[:width]
-    kept, room = "", width - len(dots)
-    for character in text:
-        room -= get_cwidth(character)
-        if room < 0:
-            break
-        kept += character
+    room = width - len(dots)
+    kept = text[: _fitting(text, room)] if room > 0 else ""
+    if get_cwidth(kept) > room:  # not even one wide character fits
+        kept = ""
     return fit(kept + dots, width)
 
 
