@@ -58,7 +58,8 @@ class Dashboard:
     ) -> None:
         self._context = context
         self.loop = asyncio.new_event_loop()
-        background = Background(self.loop, self._crashed)
+        background = Background(self._crashed)
+        background.begin(self.loop)
         self._background = background
         places = TmuxPlaces(context, self._size) if inside else TerminalPlaces(context, self._lend)
         self._watch = Watch(context, background, self._know, publishing=resident)

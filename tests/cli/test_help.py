@@ -45,7 +45,7 @@ def test_an_unknown_topic_is_refused_with_the_known_ones(world: World) -> None:
     done = world.try_run("help", "nonsense")
     assert done.returncode == 4
     assert "no command or topic 'nonsense'" in done.stderr
-    assert "manifest" in done.stderr
+    assert "git-push" in done.stderr
 
 
 def test_an_error_names_its_page(world: World) -> None:

@@ -98,6 +98,8 @@ def test_what_was_not_shown_whole_is_shown_before_it_is_decided(
         typist.type("y")
         typist.sees(lambda: typist.desk.page and typist.desk.page.top > 0)
         assert state(context, proposal).state == "pending"
+        assert not typist.desk.page.seen  # type: ignore[union-attr]
+        typist.type("\x1b[6~", "\x1b[6~", "\x1b[6~")
         typist.sees(lambda: typist.desk.page and typist.desk.page.seen)
         typist.type("y")
         typist.sees(lambda: state(context, proposal).state == "active")
