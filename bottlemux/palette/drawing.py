@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.layout.controls import UIContent, UIControl
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 _TITLE_WIDTH = 30
 _AIRY_ROWS = 6
-_COLUMN_GAP = re.compile(r"^ +| {2,}")
 _NOTHING = (
     "  nothing matches",
     "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bottlemux.text import printable
@@ -10,23 +11,37 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+_COLUMN_GAP = re.compile(r"^ +| {2,}")
+_MIN_FOR_COLUMNS = 20
+
+
 def text_lines(text: str) -> list[str]:
     """Return ``text``, whoever wrote it, as lines that are safe to show."""
     return [printable(line.expandtabs(8)) for line in text.split("\n")]
 
 
 def wrapped(lines: Sequence[str], width: int) -> list[str]:
-    """Break lines that take more than ``width`` cells, between words where possible. Nothing is lost."""
+    """Break lines that take more than ``width`` cells, between words where possible. Nothing is lost.
+
+    What goes on below is set in to the last of the line's columns, if that leaves room.
+    """
     return [part for line in lines for part in _broken(line, max(1, width))]
 
 
 def _broken(line: str, width: int) -> Iterator[str]:
+    indent = " " * _hanging(line, width)
     while (end := _fitting(line, width)) < len(line):
         blank = line.rfind(" ", 0, end + 1)
-        at = blank if blank > 0 and line[:blank].strip() else end
+        at = blank if line[: max(blank, 0)].strip() else end
         yield line[:at]
-        line = line[at:].removeprefix(" ")
+        line = indent + line[at:].removeprefix(" ")
     yield line
+
+
+def _hanging(line: str, width: int) -> int:
+    if width < _MIN_FOR_COLUMNS:
+        return 0
+    return max((gap.end() for gap in _COLUMN_GAP.finditer(line) if gap.end() <= width // 2), default=0)
 
 
 def _fitting(text: str, width: int) -> int:
