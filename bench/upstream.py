@@ -26,13 +26,14 @@ TIMEOUT_S = 60.0
 
 
 class Upstream:
-    """Listens on 127.0.0.1 as ``host``; files it needs are made in ``directory``."""
+    """Listens at ``place``, an address of this machine, as ``host``; files it needs are made in ``directory``."""
 
-    def __init__(self, host: str, directory: Path) -> None:
+    def __init__(self, host: str, directory: Path, place: str = "127.0.0.1") -> None:
+        self._place = place
         self.ca_file = directory / "upstream-ca.pem"
         self._seen = threading.Event()
         self._seen_at = 0.0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer((place, 0), _handler(self))
         self._server.daemon_threads = True
         self._server.socket = _context(host, directory, self.ca_file).wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False
@@ -42,7 +43,7 @@ class Upstream:
     @property
     def address(self) -> str:
         """Where it listens, for a route's ``upstream``."""
-        return f"127.0.0.1:{self._server.server_port}"
+        return f"{self._place}:{self._server.server_port}"
 
     def expect(self) -> None:
         """Forget what was seen: the next request is the first one."""
