@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib import import_module
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NEEDED_BY_DOCKER = (
+    "docker", "docker.types", "backends.docker.backend", "backends.docker.bottle", "backends.docker.check",
+    "backends.docker.images", "backends.docker.launcher", "backends.docker.removal", "backends.docker.sources",
+)  # fmt: skip
 _NEEDED_TO_LAUNCH = ("backends.bubblewrap.launcher", "backends.bubblewrap.plan")
 
 
@@ -19,3 +28,8 @@ def preload() -> None:
         tool.version(*tool.find())
     except BottlemuxError:
         return
+
+
+def preload_later() -> Sequence[str]:
+    """Name what bottles of an engine need, where there is its client, to be imported once nothing is asked for."""
+    return _NEEDED_BY_DOCKER if shutil.which("docker") else ()

@@ -2,7 +2,8 @@
 
     python bench/engine.py [REPETITIONS] [start|list|stop|memory ...]
 
-Needs an engine: ``scripts/docker-engine up``, its address in ``$DOCKER_HOST``, and the images (``bottlemux images build``).
+Needs an engine (``scripts/docker-engine up``, its address in ``$DOCKER_HOST``) and the images (``bottlemux images
+build``). On a busy machine the containers of an engine get a small share of it, which the bare ones do not need.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import common
@@ -35,7 +37,19 @@ def bare_start(user: common.User, images: list[str]) -> float:
     def start() -> None:
         docker(user, "network", "create", "--internal", _NETWORK)
         for name, image in zip(_NAMES, images, strict=True):
-            docker(user, "run", "-d", "--network", _NETWORK, "--name", name, "--entrypoint", "sleep", image, "1000")
+            docker(
+                user,
+                "run",
+                "-d",
+                "--network",
+                _NETWORK,
+                "--name",
+                name,
+                "--entrypoint",
+                "sleep",
+                image,
+                "1000",
+            )
 
     return common.timed(start)
 
@@ -48,8 +62,6 @@ def bare_stop(user: common.User) -> float:
 
 def first_request(user: common.User, upstream: Upstream) -> float:
     """Return the seconds from the start of the command to the request at the upstream."""
-    import time
-
     upstream.expect()
     began = time.perf_counter()
     command = user.argv("start", "first", "--yes", "--detach")
@@ -82,7 +94,9 @@ def life(user: common.User, count: int, images: list[str]) -> list[bool]:
     for label, value in medians.items():
         common.milliseconds(label, value)
     return [
-        common.verdict("start / two docker run -d and a network", medians["start"] / medians["bare start"], START_TARGET),
+        common.verdict(
+            "start / two docker run -d and a network", medians["start"] / medians["bare start"], START_TARGET
+        ),
         common.verdict("stop / docker rm -f of two", medians["stop"] / medians["bare stop"], STOP_TARGET),
     ]
 
@@ -119,7 +133,9 @@ def main() -> int:
     parts = sys.argv[2:] or PARTS
     count = common.repetitions(7)
     with common.user() as user:
-        user.environ |= {name: value for name, value in os.environ.items() if name.startswith(("DOCKER_", "BOTTLEMUX_B"))}
+        user.environ |= {
+            name: value for name, value in os.environ.items() if name.startswith(("DOCKER_", "BOTTLEMUX_B"))
+        }
         user.manifest("bottles", "idle", "backend: docker")
         user.manifest("agents", "idle", "bottle: idle\nprogram: [sleep, '100000']")
         program = f'[/bin/sh, -c, "curl --silent https://{HOST}/; exec sleep 1000"]'

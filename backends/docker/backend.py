@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from backends import host_files
 from backends.contract import ActiveAgent, Availability, Bottle, BottleBackend, BottleSpec
 from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError, UsageError
 from bottlemux.files import write_atomic
@@ -40,6 +42,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
     def __init__(self, paths: Paths, context: str = "") -> None:
         super().__init__(paths)
         self._context = context
+        self._known: Engine | None = None
 
     @property
     def _full_name(self) -> str:
@@ -68,10 +71,14 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         """Return the names under which bottles run on the named engines."""
         return [f"{self.name}@{context}" for context in self.named_engines()]
 
-    def _engine(self) -> Engine:
+    def _engine(self, endpoint: str = "") -> Engine:
+        """Return the engine at ``endpoint``, by default that of the context; the last one is kept, with its connection."""
         from backends.docker.engine import Engine
 
-        return Engine(self._endpoint)
+        endpoint = endpoint or self._endpoint
+        if self._known is None or self._known.endpoint != endpoint:
+            self._known = Engine(endpoint)
+        return self._known
 
     def _bottle(self, identity: str) -> DockerBottle:
         from backends.docker.bottle import DockerBottle
@@ -127,50 +134,54 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
 
     def launch(self, plan: DockerPlan) -> Bottle:
         """Make the bottle and its sidecars; see the contract."""
-        from backends.docker import images, launcher, names, places
-        from backends.docker.bottle import remove
-        from backends.docker.check import find_python
-        from backends.docker.engine import Engine
+        from backends.docker import images, names, places
+        from backends.docker.removal import remove
         from backends.host_files import held_lock
 
-        engine = Engine(plan.endpoint)
-        files, identity = plan.spec.files, plan.spec.identity
+        engine = self._engine(plan.endpoint)
+        files = plan.spec.files
         with held_lock(files) as lock:
             try:
                 base = plan.spec.resolved.bottle.source.parent
                 agent = images.resolve(engine, plan.image, base, _say)
                 sidecars = images.ensure(engine, images.own_source(names.SIDECARS), _say)
-                remove(engine, identity)
+                remove(engine, plan.spec.identity)  # what a launch that was killed left
                 places.make_directories(plan)
                 write_atomic(files.engine, plan.endpoint)
-                authority = launcher.make_authority(plan)
-                self.provision(plan, authority)
-                places.link_python(plan, find_python(engine, agent, self.paths.state / "cache"))
-                self._start(engine, plan, authority, lock, (agent, sidecars))
+                self._start(engine, plan, lock, (agent, sidecars))
             except BaseException:
                 _undo(engine, plan)
                 raise
-        return self._bottle(identity)
+        return self._bottle(plan.spec.identity)
 
-    @staticmethod
-    def _start(
-        engine: Engine, plan: DockerPlan, authority: Authority, lock: int, images: tuple[str, str]
-    ) -> None:
+    def _start(self, engine: Engine, plan: DockerPlan, lock: int, images: tuple[str, str]) -> None:
         from backends import sidecar_specs
         from backends.docker import launcher, linking, shipping, sources
 
         sidecar_specs.write_routes(plan.spec)
+        place = functools.partial(self._place, engine, plan, images[0])
         if not plan.is_elsewhere:
-            launcher.launch(engine, plan, sources.local(plan), authority, lock, images)
+            launcher.launch(engine, plan, sources.local(plan), lock, images, place)
             return
+        authority = place()
         shipped = shipping.ship(engine, plan, images[1])
-        launcher.launch(engine, plan, shipped, authority, lock, images)
+        launcher.launch(engine, plan, shipped, lock, images, lambda: authority)
         linking.start(plan.spec.files, plan.spec.identity, plan.endpoint, lock)
 
-    def _provision_ca(self, plan: DockerPlan, authority: Authority) -> None:
+    def _place(self, engine: Engine, plan: DockerPlan, image: str) -> Authority:
+        """Provision the bottle; return the authority that it was made to trust."""
         from backends.docker import launcher, places
+        from backends.docker.check import find_python
 
-        places.write_guest(plan, {"ca.pem": authority.certificate.decode()})
+        authority = launcher.make_authority(plan)
+        self.provision(plan, authority)
+        places.link_python(plan, find_python(engine, image, self.paths.state / "cache"))
+        return authority
+
+    def _provision_ca(self, plan: DockerPlan, authority: Authority) -> None:
+        from backends.docker import launcher
+
+        host_files.write_guest(plan.spec, {"ca.pem": authority.certificate.decode()})
         with (plan.spec.files.logs / "launch.log").open("a", encoding="utf-8") as log:
             log.write(f"certificate authority SHA-256 {launcher.fingerprint(authority)}\n")
 
@@ -186,16 +197,14 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
 
     def _provision_git(self, plan: DockerPlan) -> None:
         from backends import guest
-        from backends.docker import places
 
-        places.write_guest(plan, {"etc/gitconfig": guest.gitconfig(plan.spec)})
+        host_files.write_guest(plan.spec, {"etc/gitconfig": guest.gitconfig(plan.spec)})
 
     def _provision_supervise(self, plan: DockerPlan) -> None:
         from backends import guest
-        from backends.docker import places
 
-        places.write_home(plan, guest.supervise_files(plan.spec))
-        places.write_guest(plan, guest.reporting_files(plan.spec))
+        host_files.write_home(plan.spec, guest.supervise_files(plan.spec))
+        host_files.write_guest(plan.spec, guest.reporting_files(plan.spec))
 
     def find(self, identity: str) -> Bottle:
         """Return a handle on a running bottle. What is left of one that lost its agent's container is ended."""
@@ -285,7 +294,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
 
 def _undo(engine: Engine, plan: DockerPlan) -> None:
     from backends.docker import linking, names, places
-    from backends.docker.bottle import remove
+    from backends.docker.removal import remove
 
     try:
         remove(engine, plan.spec.identity)

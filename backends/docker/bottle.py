@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from backends.bubblewrap import standins
@@ -15,9 +14,8 @@ from backends.docker import enter, linking, names
 from bottlemux.errors import BottlemuxError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from backends.docker.engine import Engine
     from bottlemux.paths import Paths
 
 USER = "node"
@@ -67,29 +65,10 @@ class DockerBottle(Bottle):
     def close(self) -> None:
         """End the bottle and its sidecars and remove what the engine has of them."""
         from backends.docker.engine import Engine
+        from backends.docker.removal import remove
 
         files = self._paths.bottle(self.identity)
         with contextlib.closing(Engine(self._endpoint)) as engine:
             remove(engine, self.identity, lambda: linking.end(files))
         shutil.rmtree(files.runtime, ignore_errors=True)
         standins.remove(self._paths, self.identity)
-
-
-def remove(engine: Engine, identity: str, before_sidecars: Callable[[], object] = lambda: None) -> None:
-    """Remove the containers and the network of a bottle, and what its launch brought elsewhere. Idempotent.
-
-    ``before_sidecars`` is called when the agent has ended and its sidecars have not.
-    """
-    engine.connect()
-    if engine.is_elsewhere:
-        # One after the other: a connection more takes longer.
-        engine.remove_container(names.agent_container(identity))
-        before_sidecars()
-        engine.remove_container(names.sidecars_container(identity))
-        engine.remove_container(names.porter_container(identity))
-        engine.remove_volume(names.brought_volume(identity))
-    else:
-        both = (names.agent_container(identity), names.sidecars_container(identity))
-        with ThreadPoolExecutor(len(both)) as pool:
-            list(pool.map(engine.remove_container, both))
-    engine.remove_network(names.network(identity))

@@ -75,7 +75,7 @@ def ensure_outside(engine: Engine) -> None:
 
 
 def create_sidecars(engine: Engine, plan: DockerPlan, sources: Sources, image: str) -> None:
-    """Make, not start, the container of the sidecars, on both networks."""
+    """Make, not start, the container of the sidecars, on the bottle's network."""
     spec = plan.spec
     host = _host_config(engine, plan, list(_sidecars_mounts(plan, sources)), pids_limit=SIDECARS_PROCESSES)
     if sources.runtime is None:
@@ -93,8 +93,13 @@ def create_sidecars(engine: Engine, plan: DockerPlan, sources: Sources, image: s
                 {network: engine.api.create_endpoint_config()}
             ),
         )  # fmt: skip
+
+
+def connect_outside(engine: Engine, plan: DockerPlan) -> None:
+    """Give the sidecars the network that the agent is not on."""
+    with engine.translated("connect the sidecars to the outside"):
         engine.api.connect_container_to_network(
-            names.sidecars_container(spec.identity), names.OUTSIDE_NETWORK
+            names.sidecars_container(plan.spec.identity), names.OUTSIDE_NETWORK
         )
 
 

@@ -106,7 +106,7 @@ class Engine:
         """Return the engine's facts. Raises ``UnavailableError`` for one that cannot run bottles of this machine."""
         with self.translated("reach"):
             info: dict[str, Any] = self.api.info()
-            version: str = self.api.version()["ApiVersion"]
+            version: str = self.api.api_version
         if tuple(map(int, version.split("."))) < OLDEST_API:
             raise UnavailableError(
                 f"the Docker engine at {self.endpoint} is too old (API {version})",

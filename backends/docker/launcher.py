@@ -8,6 +8,7 @@ import hashlib
 import json
 import ssl
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from sidecars.secrets import SecretSource, SecretStore, SecretUnavailable
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from backends.contract import BottleSpec
     from backends.docker.engine import Engine
@@ -50,36 +52,52 @@ def launch(
     engine: Engine,
     plan: DockerPlan,
     sources: Sources,
-    authority: Authority,
     lock: int,
     images: tuple[str, str],
+    provision: Callable[[], Authority],
 ) -> None:
-    """Start the bottle of ``plan`` and hand ``lock`` over to its sidecars; elsewhere they have one of their own."""
+    """Start the bottle of ``plan`` and hand ``lock`` over to its sidecars; elsewhere they have one of their own.
+
+    While their container starts and they load, ``provision`` places the agent's files and returns their authority.
+    """
     agent_image, sidecars_image = images
-    identity = plan.spec.identity
-    containers.ensure_outside(engine)
-    containers.create_network(engine, plan, sources)
-    containers.create_sidecars(engine, plan, sources, sidecars_image)
-    with engine.attached(names.sidecars_container(identity), START_TIMEOUT_S) as connection:
-        line = _Line(connection)
-        _start(engine, names.sidecars_container(identity))
-        address, pid = _where(engine, plan, names.sidecars_container(identity))
-        spec = encode(_supervisor_spec(plan, authority))
+    agent = names.agent_container(plan.spec.identity)
+    engine.connect()
+    with contextlib.ExitStack() as stack:
+        with ThreadPoolExecutor(1) as pool:
+            starting = pool.submit(_start_sidecars, engine, plan, sources, sidecars_image, stack)
+            told = encode(_supervisor_spec(plan, provision()))
+        line, address, pid = starting.result()
         ports = {name: PORTS[name] for name in _services(plan)}
         line.say(
-            {"spec": spec, "lock": str(plan.spec.files.lock), "address": address, "ports": ports, "pid": pid,
+            {"spec": told, "lock": str(plan.spec.files.lock), "address": address, "ports": ports, "pid": pid,
              "keys": _keys(plan)}
         )  # fmt: skip
         containers.create_agent(engine, plan, sources, agent_image, address)
         line.expect("ready")
-        _start(engine, names.agent_container(identity))
-        _, init = _where(engine, plan, names.agent_container(identity))
+        _start(engine, agent)
+        _, init = _where(engine, plan, agent)
         if plan.is_walled:
             walls.build(init, plan.trees)
         line.say({"init_pid": init})
         if not plan.is_elsewhere:
             fcntl.flock(lock, fcntl.LOCK_UN)
         line.expect("held")
+
+
+def _start_sidecars(
+    engine: Engine, plan: DockerPlan, sources: Sources, image: str, stack: contextlib.ExitStack
+) -> tuple[_Line, str, int]:
+    """Return a line to the sidecars' process 1, the address they will have, and its process id."""
+    name = names.sidecars_container(plan.spec.identity)
+    containers.ensure_outside(engine)
+    containers.create_network(engine, plan, sources)
+    containers.create_sidecars(engine, plan, sources, image)
+    line = _Line(stack.enter_context(engine.attached(name, START_TIMEOUT_S)))
+    _start(engine, name)
+    address, pid = _where(engine, plan, name)
+    containers.connect_outside(engine, plan)
+    return line, address, pid
 
 
 def _services(plan: DockerPlan) -> list[str]:

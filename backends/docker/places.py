@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backends import guest, workspace
+from backends import guest, host_files
 from backends.bubblewrap import standins
 from bottlemux.files import make_private_dir, write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from backends.docker.plan import DockerPlan
 
 _SHIPPED = Path(__file__).parents[1] / "data"
@@ -23,34 +20,18 @@ _DIRECTORIES = ("bin", "etc", "lib", "skills")
 
 
 def make_directories(plan: DockerPlan) -> None:
-    """Make every directory that the containers mount, the working copy included."""
+    """Make every directory that the containers mount, the working copy included, and name who is in the bottle."""
     spec = plan.spec
-    for directory in (
-        spec.files.runtime,
-        spec.files.logs,
-        spec.files.guest,
-        spec.files.home,
-        spec.files.proposals,
-    ):
-        make_private_dir(directory)
+    host_files.make_directories(spec, _DIRECTORIES)
+    make_private_dir(spec.files.proposals)
     for directory in (spec.files.guest, *(spec.files.guest / name for name in _DIRECTORIES)):
-        make_private_dir(directory)
         # The agent may be another user than the operator. On the host nobody else has a way here.
         directory.chmod(0o755)
+    host_files.write_guest(spec, _accounts(plan))
     if spec.workspace == "mount":
         standins.make(spec, plan.protection)
     elif not spec.resumed:
-        _make_workspace(plan)
-
-
-def _make_workspace(plan: DockerPlan) -> None:
-    spec = plan.spec
-    with contextlib.suppress(OSError):
-        spec.files.workspace.rmdir()  # the record's directory comes with an empty one
-    if spec.workspace == "clone":
-        workspace.make_clone(spec.directory, spec.files.workspace, f"bottlemux/{spec.identity}")
-    else:
-        workspace.make_copy(spec.directory, spec.files.workspace)
+        host_files.make_workspace(spec)
 
 
 def remove(plan: DockerPlan) -> None:
@@ -59,28 +40,13 @@ def remove(plan: DockerPlan) -> None:
     shutil.rmtree(plan.spec.files.runtime, ignore_errors=True)
 
 
-def write_guest(plan: DockerPlan, files: Mapping[str, str]) -> None:
-    """Write ``files`` below the directory that the bottle sees, read-only, at ``/run/bottlemux``."""
-    for name, text in files.items():
-        write_atomic(plan.spec.files.guest / name, text, mode=0o644, durable=False)
-
-
-def write_home(plan: DockerPlan, files: Mapping[str, str | bytes]) -> None:
-    """Write ``files`` into a new home directory; one that an agent had is its own."""
-    if not plan.spec.makes_home:
-        return
-    for name, text in files.items():
-        make_private_dir((plan.spec.files.home / name).parent)
-        write_atomic(plan.spec.files.home / name, text, durable=False)
-
-
 def provision_prompt(plan: DockerPlan) -> None:
     """Place the start script and what it reads, the bottle's own code, and a new home's files."""
     own = {f"lib/{name}": Path(__file__).with_name(name).read_text("utf-8") for name in _OWN_CODE}
-    write_guest(plan, {**guest.prompt_files(plan.spec), **own, **_accounts(plan)})
+    host_files.write_guest(plan.spec, {**guest.prompt_files(plan.spec), **own})
     (plan.spec.files.guest / "start").chmod(0o755)
     _place_shipped_program(plan)
-    write_home(plan, guest.home_files(plan.spec))
+    host_files.write_home(plan.spec, guest.home_files(plan.spec))
 
 
 def _place_shipped_program(plan: DockerPlan) -> None:
@@ -111,16 +77,8 @@ def link_python(plan: DockerPlan, path: str) -> None:
 
 
 def provision_skills(plan: DockerPlan) -> None:
-    """Copy the agent's skills as they are now, and link them into a new home directory."""
-    files = plan.spec.files
-    place = files.guest / "skills"
-    shutil.rmtree(place)
-    place.mkdir()
-    for name, directory in guest.skill_directories(plan.spec).items():
-        shutil.copytree(directory, place / name, symlinks=False)
+    """Copy the agent's skills as they are now, readable for the agent, and link them into a new home directory."""
+    host_files.provision_skills(plan.spec)
+    place = plan.spec.files.guest / "skills"
     for path in (place, *place.rglob("*")):
         path.chmod(path.stat().st_mode & 0o755 | (0o755 if path.is_dir() else 0o444))
-    link = guest.skills_link(plan.spec)
-    if link is not None and plan.spec.makes_home:
-        make_private_dir((files.home / link[0]).parent)
-        (files.home / link[0]).symlink_to(link[1])

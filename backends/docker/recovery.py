@@ -54,7 +54,7 @@ def engine_of(files: BottlePaths) -> Engine | None:
 
 def recover(paths: Paths, identity: str) -> bool:
     """Link a bottle again that runs elsewhere, and say so; of one that does not, what is left there is removed."""
-    from backends.docker.bottle import remove
+    from backends.docker.removal import remove
 
     files = paths.bottle(identity)
     engine = engine_of(files) if may_run_elsewhere(files) else None
@@ -71,7 +71,7 @@ def recover(paths: Paths, identity: str) -> bool:
 
 def discard(paths: Paths, identity: str) -> None:
     """Remove all that an engine elsewhere has of a bottle. One whose context is gone has nothing to be asked."""
-    from backends.docker.bottle import remove
+    from backends.docker.removal import remove
 
     files = paths.bottle(identity)
     engine = engine_of(files)

@@ -31,11 +31,16 @@ def api(tmp_path: Path) -> Iterator[FakeApi]:
 @pytest.fixture
 def claude(world: World, api: FakeApi) -> World:
     """The user has an agent ``coder``: Claude Code, whose API is the fake one."""
+    return with_coder(world, api, "bubblewrap")
+
+
+def with_coder(world: World, api: FakeApi, backend: str) -> World:
+    """Give the user the agent ``coder`` in a bottle of ``backend``."""
     world.manifest(
         "bottles",
         "api",
         f"""
-backend: bubblewrap
+backend: {backend}
 egress:
   routes:
     - host: {HOST}

@@ -106,15 +106,19 @@ def _texts(content: object) -> Iterator[str]:
 
 
 class FakeApi:
-    """Listens on 127.0.0.1; keeps every request; answers turns from ``script``, then with ``otherwise``."""
+    """Listens at ``place``, an address of this machine, and keeps every request.
 
-    def __init__(self, directory: Path) -> None:
+    It answers turns from ``script``, then with ``otherwise``.
+    """
+
+    def __init__(self, directory: Path, place: str = "127.0.0.1") -> None:
+        self._place = place
         self.ca_file = directory / "api-ca.pem"
         self.requests: list[ApiRequest] = []
         self.otherwise: Responder = lambda _request: Text("Done.")
         self._script: deque[Answer] = deque()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer((place, 0), _handler(self))
         self._server.daemon_threads = True
         self._server.socket = _context(self.ca_file).wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False
@@ -124,7 +128,7 @@ class FakeApi:
     @property
     def address(self) -> str:
         """Where it listens, for a route's ``upstream``."""
-        return f"127.0.0.1:{self._server.server_port}"
+        return f"{self._place}:{self._server.server_port}"
 
     def script(self, answers: Iterable[Answer]) -> None:
         """Answer the next turns with ``answers``, in place of what is left of an earlier script."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 COMMAND_TIMEOUT_S = 60.0
 _PANE_FORMAT = "#{@bottlemux_slug} #{@bottlemux_role} #{pane_id}"
 

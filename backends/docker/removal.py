@@ -1,0 +1,102 @@
+"""Ends a bottle's containers and network on an engine.
+
+On this machine without the engine's library: importing that takes as long as ending a bottle.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING
+
+from backends.docker import names
+from backends.docker.endpoint import socket_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from backends.docker.engine import Engine
+
+_TIMEOUT_S = 60.0
+_GONE = 404
+_DONE = 204
+
+
+def remove(engine: Engine, identity: str, before_sidecars: Callable[[], object] = lambda: None) -> None:
+    """Remove the containers and the network of a bottle, and what its launch brought elsewhere. Idempotent.
+
+    ``before_sidecars`` is called when the agent elsewhere has ended and its sidecars have not.
+    """
+    if engine.is_elsewhere:
+        _remove_elsewhere(engine, identity, before_sidecars)
+    elif not _remove_by_socket(socket_path(engine.endpoint), identity):
+        _remove_by_library(engine, identity)
+
+
+def _both(identity: str) -> tuple[str, str]:
+    return names.agent_container(identity), names.sidecars_container(identity)
+
+
+def _remove_by_socket(path: Path, identity: str) -> bool:
+    """Return whether all is gone; what came in between is for the library to try again and to explain.
+
+    The network goes while the sidecars are still ending: they are taken off it first.
+    """
+    agent, sidecars = _both(identity)
+    network = f"/networks/{names.network(identity)}"
+    off = {"Container": sidecars, "Force": True}
+    with ThreadPoolExecutor(3) as pool:
+        ends = [pool.submit(_end, path, name) for name in (sidecars, agent)]
+        _ask(path, "POST", f"{network}/disconnect", off)
+        codes = [ends[1].result(), _ask(path, "DELETE", network), ends[0].result()]
+    if codes[1] not in {_DONE, _GONE}:
+        codes[1] = _ask(path, "DELETE", network)
+    return set(codes) <= {_DONE, _GONE}
+
+
+def _end(path: Path, container: str) -> int:
+    _ask(path, "POST", f"/containers/{container}/kill")
+    return _ask(path, "DELETE", f"/containers/{container}?force=1&v=1")
+
+
+def _ask(path: Path, method: str, what: str, body: dict[str, object] | None = None) -> int:
+    connection = _Connection(path)
+    try:
+        sent = (json.dumps(body), {"Content-Type": "application/json"}) if body else (None, {})
+        connection.request(method, what, *sent)
+        return connection.getresponse().status
+    except (OSError, HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+class _Connection(HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_TIMEOUT_S)
+        self.sock.connect(str(self._path))
+
+
+def _remove_by_library(engine: Engine, identity: str) -> None:
+    engine.connect()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(engine.remove_container, _both(identity)))
+    engine.remove_network(names.network(identity))
+
+
+def _remove_elsewhere(engine: Engine, identity: str, before_sidecars: Callable[[], object]) -> None:
+    """Go one after the other: a connection more takes longer."""
+    engine.remove_container(names.agent_container(identity))
+    before_sidecars()
+    engine.remove_container(names.sidecars_container(identity))
+    engine.remove_container(names.porter_container(identity))
+    engine.remove_volume(names.brought_volume(identity))
+    engine.remove_network(names.network(identity))
