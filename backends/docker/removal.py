@@ -47,7 +47,7 @@ def _remove_by_socket(path: Path, identity: str) -> bool:
     """
     agent, sidecars = _both(identity)
     network = f"/networks/{names.network(identity)}"
-    off = {"Container": sidecars, "Force": True}
+    off = json.dumps({"Container": sidecars, "Force": True})
     with ThreadPoolExecutor(3) as pool:
         ends = [pool.submit(_end, path, name) for name in (sidecars, agent)]
         _ask(path, "POST", f"{network}/disconnect", off)
@@ -62,11 +62,10 @@ def _end(path: Path, container: str) -> int:
     return _ask(path, "DELETE", f"/containers/{container}?force=1&v=1")
 
 
-def _ask(path: Path, method: str, what: str, body: dict[str, object] | None = None) -> int:
+def _ask(path: Path, method: str, what: str, body: str = "") -> int:
     connection = _Connection(path)
     try:
-        sent = (json.dumps(body), {"Content-Type": "application/json"}) if body else (None, {})
-        connection.request(method, what, *sent)
+        connection.request(method, what, body, {"Content-Type": "application/json"})
         return connection.getresponse().status
     except (OSError, HTTPException):
         return 0
