@@ -72,7 +72,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         return [f"{self.name}@{context}" for context in self.named_engines()]
 
     def _engine(self, endpoint: str = "") -> Engine:
-        """Return the engine at ``endpoint``, by default that of the context; the last one is kept, with its connection."""
+        """Return the engine at ``endpoint``, by default that of the context. The last one's connection is kept."""
         from backends.docker.engine import Engine
 
         endpoint = endpoint or self._endpoint
