@@ -141,6 +141,11 @@ def capability_request(ask: CapabilityAsk) -> dict[str, object]:
         if not _PACKAGE.fullmatch(package):
             raise Refused("malformed", "a package is named in small letters, digits and + . -")
     for line in lines:
-        if not line.isprintable() or line.endswith("\\") or not _INSTRUCTION.fullmatch(line):
-            raise Refused("malformed", "a line is one whole RUN, ENV or ARG instruction")
+        if not line.isprintable() or not _INSTRUCTION.fullmatch(line) or _runs_on(line):
+            raise Refused("malformed", "a line is one whole RUN, ENV or ARG instruction, without options")
     return {"packages": packages, "dockerfile_lines": lines}
+
+
+def _runs_on(line: str) -> bool:
+    """Tell whether an instruction would take lines after it along, or has options: other images, mounts, privileges."""
+    return line.rstrip().endswith("\\") or "<<" in line or line.split()[1].startswith("--")

@@ -159,7 +159,9 @@ def test_canonical_ref() -> None:
     "values",
     [{}, {"packages": ["--force"]}, {"packages": ["a b"]}, {"packages": ["jq;id"]},
      {"dockerfile_lines": ["FROM x"]}, {"dockerfile_lines": ["RUN a\nUSER root"]},
-     {"dockerfile_lines": ["RUN a \\"]}, {"dockerfile_lines": ["COPY . ."]}],
+     {"dockerfile_lines": ["RUN a \\"]}, {"dockerfile_lines": ["RUN a \\  "]}, {"dockerfile_lines": ["RUN cat <<END"]},
+     {"dockerfile_lines": ["RUN --mount=type=bind,from=x,target=/y a"]},
+     {"dockerfile_lines": ["COPY . ."]}],
     ids=str,
 )  # fmt: skip
 def test_refused_capabilities(values: dict[str, Any]) -> None:
