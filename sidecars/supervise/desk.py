@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sidecars.audit import AuditEntry, AuditLog, AuditUnavailable
 from sidecars.supervise.checks import Refused
@@ -120,10 +120,7 @@ def audit_entry(
     decision: str, reason: str, kind: Kind, request: Mapping[str, object], rule: str
 ) -> AuditEntry:
     """Return the audit line about a request: what was asked is in method, host, port and path."""
-    listed = request.get("methods")
-    methods = ",".join(str(method) for method in listed) if isinstance(listed, list) else ""  # pyright: ignore
-    listed = request.get("paths")
-    paths = ",".join(str(path) for path in listed) if isinstance(listed, list) else ""  # pyright: ignore
+    methods, paths = ",".join(_texts(request, "methods")), ",".join(_texts(request, "paths"))
     port = request.get("port")
     return AuditEntry(
         sidecar=SIDECAR,
@@ -139,7 +136,16 @@ def audit_entry(
 
 
 def _place(request: Mapping[str, object]) -> str:
-    return f"{request['remote']}:{request['branch']}" if "branch" in request else ""
+    if "branch" in request:
+        return f"{request['remote']}:{request['branch']}"
+    return "; ".join(
+        [" ".join(_texts(request, "packages")), *_texts(request, "dockerfile_lines")]
+    ).removeprefix("; ")
+
+
+def _texts(request: Mapping[str, object], name: str) -> list[str]:
+    listed = request.get(name)
+    return [str(item) for item in cast("list[object]", listed)] if isinstance(listed, list) else []
 
 
 def _same(wanted: Proposal, kept: Sequence[Proposal]) -> Proposal | None:

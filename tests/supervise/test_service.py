@@ -161,3 +161,13 @@ def test_every_refusal_and_request_is_on_record(server: Server) -> None:
     asked, refused = server.audit()
     assert (asked["sidecar"], asked["decision"], asked["host"]) == ("supervise", "warn", "new.example.com")
     assert (refused["decision"], refused["reason"], refused["rule"]) == ("block", "not-askable", "address")
+
+
+def test_what_a_rebuild_would_add_is_on_record(tmp_path: Path) -> None:
+    with running(tmp_path, can_rebuild=True) as server:
+        server.call("capability-block", packages=["jq"], dockerfile_lines=["RUN echo a"], reason="x")
+        server.call("capability-block", dockerfile_lines=["RUN echo b"], reason="x")
+        assert [(entry["method"], entry["path"]) for entry in server.audit()] == [
+            ("capability", "jq; RUN echo a"),
+            ("capability", "RUN echo b"),
+        ]
