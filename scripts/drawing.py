@@ -98,9 +98,11 @@ def _timed(content: str, begin: float, end: float, total: float) -> str:
         times[0] = 0.0
     if end >= 1:
         values, times = values[:-1], times[:-1]
+    # Where nothing moves, as in a preview, the last screen is what is shown.
+    shown = "visible" if end >= 1 else "hidden"
     keys = ";".join(f"{time:.5g}" for time in times)
     return (
-        f'<g visibility="hidden">{content}<animate attributeName="visibility" calcMode="discrete" '
+        f'<g visibility="{shown}">{content}<animate attributeName="visibility" calcMode="discrete" '
         f'values="{";".join(values)}" keyTimes="{keys}" dur="{total:.2f}s" repeatCount="indefinite"/></g>'
     )
 
