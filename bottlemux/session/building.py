@@ -37,6 +37,8 @@ _DEAD_FORMAT = (
     "bottlemux resume {slug} starts it again, #{{prefix}} x closes the pane"
 )
 
+_WIDER_NAME = f"set-option -t '{_SESSION_TARGET}' status-left-length {len(SESSION) + 3}"
+
 
 def session_commands(
     size: tuple[int, int], home: str, first: Sequence[str] = (), name: str = "starting"
@@ -69,6 +71,8 @@ def session_commands(
         ],
         ["set-option", "-t", _SESSION_TARGET, "destroy-unattached", "off"],
         ["set-option", "-t", _SESSION_TARGET, "history-limit", str(HISTORY_LINES)],
+        # tmux's own default has no room for the whole name; a user's choice stays.
+        ["if-shell", "-F", "-t", _SESSION_TARGET, "#{==:#{status-left-length},10}", _WIDER_NAME],
     ]
 
 

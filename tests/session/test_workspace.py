@@ -436,3 +436,16 @@ def test_windows_of_one_directory_stand_together(workspace: Workspace) -> None:
     assert looked_at == workspace.server.batch(
         [["display-message", "-p", "-t", "=bottlemux:", "#{window_id}"]]
     )
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(None, "12"), ("40", "40"), ("5", "5")])
+def test_the_status_line_has_room_for_the_sessions_name_unless_the_user_chose(
+    workspace: Workspace, chosen: str | None, expected: str
+) -> None:
+    if chosen is not None:
+        server = workspace.server
+        server.batch([["new-session", "-d", "-s", "theirs", "sleep", "60"]], start=True)
+        server.batch([["set-option", "-g", "status-left-length", chosen]])
+    workspace.open_windows([spec()])
+    shown = workspace.server.batch([["display-message", "-p", "-t", "=bottlemux:", "#{status-left-length}"]])
+    assert shown == [expected]
