@@ -1,9 +1,10 @@
-"""What an action is: something a person may do with a bottle, an agent, or the workspace as a whole."""
+"""What an action is: something a person may do with a bottle, an agent, or the workspace as a whole.
+
+The values are named tuples: that the palette opens at once is worth more than what data classes could do besides.
+"""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from bottlemux.lifecycle.context import Context
     from bottlemux.lifecycle.planning import StartRequest
 
-_LEADING_OVER = re.compile(r" (of|in|from|to|as)$")
+_LEADING_OVER = frozenset({"of", "in", "from", "to", "as"})
 
 type Kind = Literal["agent", "bottle", "workspace", "proposal", "layout"]
 type Group = Literal["go", "look", "work", "decide", "arrange", "end", "machine"]
@@ -54,37 +55,32 @@ class Subject(NamedTuple):
     seat: Seat | None = None
 
 
-@dataclass(frozen=True)
-class GoTo:
+class GoTo(NamedTuple):
     """Bring the person to the window of ``slug``, or to the workspace as it was left."""
 
     slug: str | None = None
 
 
-@dataclass(frozen=True)
-class Become:
+class Become(NamedTuple):
     """Give the terminal to ``argv``."""
 
     argv: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """Text for the person. It may hold what an agent wrote: escape it before it reaches a terminal."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """There is nothing to say, and nowhere to go."""
 
 
 type Outcome = GoTo | Become | Told | Done
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """An action that was decided but not begun: ``carry_out`` does exactly what ``text`` shows.
 
     With an empty ``question`` there is nothing to confirm.
@@ -95,8 +91,7 @@ class Prepared:
     question: str = ""
 
 
-@dataclass(frozen=True)
-class Typed:
+class Typed(NamedTuple):
     """What an action wants typed before it is prepared: ``label`` says what; one that is ``optional`` may be empty."""
 
     label: str
@@ -106,8 +101,7 @@ class Typed:
 type Manner = Literal["page", "terminal", "quiet"]
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(NamedTuple):
     """One thing a person can do. ``keys`` are tmux key names; the first is its key in our table and the dashboard.
 
     ``applies`` returns why the action is not possible, ``None`` if it is; it only reads the subject and is
@@ -138,7 +132,8 @@ class Action:
     @property
     def label(self) -> str:
         """The title without what leads over to a name behind it: ``logs`` of ``logs of``."""
-        return _LEADING_OVER.sub("", self.title)
+        words, _, last = self.title.rpartition(" ")
+        return words if words and last in _LEADING_OVER else self.title
 
     def run(self, context: Context, subject: Subject) -> Outcome:
         """Prepare and carry out without a question: for callers who have asked already."""

@@ -97,6 +97,7 @@ class Gatherer:
         self._background = background
         self._report = report
         self._asking_statuses = False
+        self._read_before = False
 
     def read_names(self, context: Context) -> None:
         """Read what directory listings of ``context`` tell, at once; everything later is about it too."""
@@ -113,7 +114,10 @@ class Gatherer:
             return
         self._asking_statuses = True
         context = self._context
-        self._background.run(lambda: read_slowly(context, read_names(context)), self._got_files)
+        # Where bottles are is read once: with hundreds of them that takes as long as all else together.
+        known = self.facts.directories if self._read_before else ()
+        self._read_before = True
+        self._background.run(lambda: read_slowly(context, read_names(context), known), self._got_files)
 
     def _ask_each(self, names: list[str]) -> None:
         self._update(replace(self.facts, backends=dict.fromkeys(names)))
@@ -159,10 +163,10 @@ def _look_at(context: Context, name: str) -> BackendFacts:
     )
 
 
-def read_slowly(context: Context, names: Facts) -> Facts:
-    """Return ``names`` with what the files of bottles tell; asks no backend and no tmux."""
+def read_slowly(context: Context, names: Facts, directories: tuple[str, ...] = ()) -> Facts:
+    """Return ``names`` with what the files of bottles tell, ``directories`` if not known; asks no backend, no tmux."""
     try:
-        return replace(names, proposals=_proposals(context), directories=_directories(context))
+        return replace(names, proposals=_proposals(context), directories=directories or _directories(context))
     except (BottlemuxError, OSError) as error:
         return replace(names, trouble=str(error))
 
@@ -171,6 +175,8 @@ def _statuses(context: Context, facts: Facts) -> dict[str, BottleStatus]:
     from bottlemux.lifecycle.status import collect
 
     active = [slug for slug, alive in facts.alive.items() if alive]
+    if not active:
+        return {}
     try:
         return {row.slug: row for row in collect(context, active)}
     except (BottlemuxError, OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,11 +58,21 @@ def _press(world: World, terminal: Terminal, key: bytes) -> None:
         lambda: not any(b"\0palette\0" in process.cmdline for process in world.own_processes()),
         "a closed popup",
     )
-    terminal.type(_PREFIX)
-    until(lambda: _table(world) == "prefix", "the prefix table")
+    until(lambda: _prefix_taken(world, terminal), "the prefix table")
     terminal.type(_LEADER)
     until(lambda: _table(world) == "bottlemux", "our table")
     terminal.type(key)
+
+
+def _prefix_taken(world: World, terminal: Terminal) -> bool:
+    """Press the prefix key; a popup whose program has just ended may still have it."""
+    terminal.type(_PREFIX)
+    deadline = time.monotonic() + 2
+    while _table(world) != "prefix":
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _table(world: World) -> str:
@@ -112,6 +123,50 @@ def test_keys_do_what_the_sheet_says_and_leave_no_trace(
     assert not canary.exists()
     assert not [*world.home.parent.rglob("canary"), *Path("/").glob("canary")]
     assert all(world.status(slug)["state"] != "exited" for slug in slugs)
+
+
+def test_the_menu_is_that_of_the_bottle_in_front(world: World, slugs: list[str], attached: Terminal) -> None:
+    world.run("keys", "install")
+    world.tmux("select-window", "-t", world.pane_id(slugs[0]))
+    _press(world, attached, b"m")
+    attached.shows(f" {slugs[0]} ")
+    attached.shows("what agents ask for")
+    # What does not apply is there, and says why.
+    attached.shows("delete (it is running: stop it first)")
+    attached.type(b"x")
+    attached.shows("Stop it?")
+    attached.type(b"y")
+    until(lambda: world.status(slugs[0])["state"] == "exited", "the end of the bottle")
+    attached.shows("scroll  Ctrl-C leave")
+    attached.type(b"\r")
+    assert world.status(slugs[1])["state"] != "exited"
+    world.run("resume", slugs[0], "--detach")
+    world.run("keys", "uninstall")
+
+
+def test_the_palette_of_a_bottles_window_is_about_its_project(
+    world: World, slugs: list[str], attached: Terminal
+) -> None:
+    world.run("keys", "install")
+    world.tmux("select-window", "-t", world.pane_id(slugs[1]))
+    _press(world, attached, b"n")
+    attached.shows("start shell")
+    attached.type(b"start shell\t")
+    attached.shows(f"mount of {world.project}")
+    attached.type(b"n\x1b")
+    _press(world, attached, b"L")
+    attached.shows("arrange as wide")
+    attached.type(b"wide\r")
+    until(lambda: world.tmux("list-panes", "-t", world.pane_id(slugs[1])).count("\n") > 1, "more panes")
+    _press(world, attached, b"z")
+    until(
+        lambda: (
+            world.tmux("display-message", "-p", "-t", world.pane_id(slugs[1]), "#{window_zoomed_flag}")
+            == "1\n"
+        ),
+        "the agent's pane alone",
+    )
+    world.run("keys", "uninstall")
 
 
 def test_uninstall_refuses_what_was_changed_since(world: World, slugs: list[str]) -> None:
