@@ -7,6 +7,7 @@ and it needs no library, misses no new bottle, and works where a container or an
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING
@@ -66,6 +67,18 @@ class Watcher:
                 if told is not None and rows is not None:
                     told(rows)
             stop.wait(POLL_S)
+        with contextlib.suppress(BottlemuxError, OSError):
+            self.withdraw()
+
+    def withdraw(self) -> None:
+        """Take the marks off the windows' names again: without anybody to watch they would soon be wrong."""
+        if not self._publishing:
+            return
+        workspace = self._context.workspace
+        commands = [waiting_command(0)]
+        for window in workspace.list():
+            commands += rename_commands(window, self._naming.title(window, ""))
+        workspace.server.batch(commands)
 
     def look(self) -> Rows:
         """Look once; return a row for each bottle."""

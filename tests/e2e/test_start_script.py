@@ -18,7 +18,10 @@ pytestmark = [pytest.mark.bwrap, pytest.mark.tmux]
 
 # Each run is a line of its arguments; a conversation is kept as Claude Code keeps one.
 STAND_IN = """#!/bin/sh
-for word; do case "$word" in (*bottle:*) word=INSTRUCTIONS;; esac; printf '[%s]' "$word"; done >> /workspace/runs
+for word; do
+case "$word" in (*bottle:*) word=INSTRUCTIONS;; (????????-????-????-????-????????????) word=ID;; esac
+printf '[%s]' "$word"
+done >> /workspace/runs
 echo >> /workspace/runs
 mkdir -p "$HOME/.claude/projects/-workspace"
 echo '{"type":"user"}' > "$HOME/.claude/projects/-workspace/1.jsonl"
@@ -47,7 +50,7 @@ def runs(world: World, count: int) -> list[str]:
 
 
 HOOKS = "[--settings][/run/bottlemux/hooks.json]"
-FRESH = f"[--dangerously-skip-permissions]{HOOKS}[--append-system-prompt][INSTRUCTIONS][--][the task]"
+FRESH = f"[--dangerously-skip-permissions]{HOOKS}[--append-system-prompt][INSTRUCTIONS][--session-id][ID][--][the task]"
 CONTINUED = f"[--dangerously-skip-permissions]{HOOKS}[--append-system-prompt][INSTRUCTIONS][--continue]"
 
 
@@ -98,5 +101,5 @@ def test_prompt_from_standard_input_keeps_its_line_ends(stand_in: World) -> None
 
 def test_operators_permission_options_replace_ours(stand_in: World) -> None:
     stand_in.start("coder", "--prompt", "the task", "--", "--permission-mode", "plan")
-    expected = f"{HOOKS}[--permission-mode][plan][--append-system-prompt][INSTRUCTIONS][--][the task]"
+    expected = f"{HOOKS}[--permission-mode][plan][--append-system-prompt][INSTRUCTIONS][--session-id][ID][--][the task]"
     assert runs(stand_in, 1) == [expected]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING
 
@@ -33,16 +34,23 @@ def window(world: World, slug: str, field: str) -> str:
     return world.tmux("display-message", "-p", "-t", world.pane_id(slug), f"#{{{field}}}").strip()
 
 
+@contextlib.contextmanager
+def watching(world: World) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=Watcher(context_of(world)).watch, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(20)
+    assert not thread.is_alive()
+
+
 @pytest.fixture
 def watched(shell: World) -> Iterator[World]:
-    stop = threading.Event()
-    watcher = Watcher(context_of(shell))
-    thread = threading.Thread(target=watcher.watch, args=(stop,))
-    thread.start()
-    yield shell
-    stop.set()
-    thread.join(20)
-    assert not thread.is_alive()
+    with watching(shell):
+        yield shell
 
 
 @pytest.mark.bwrap
@@ -66,6 +74,16 @@ def test_the_window_shows_what_the_program_reports(watched: World) -> None:
     watched.tmux("send-keys", "-t", watched.pane_id(slug), "exit", "Enter")
     until(lambda: window(watched, slug, "@bottlemux_status") == "exited", "the end of the program")
     assert not watched.tmux("show-options", "-g", "@bottlemux_waiting")
+
+
+@pytest.mark.bwrap
+@pytest.mark.tmux
+def test_nothing_stays_when_nobody_watches_any_more(shell: World) -> None:
+    with watching(shell):
+        slug = shell.start("shell")
+        report(shell, slug, '{"event": "PermissionRequest", "tool": "Bash"}')
+        until(lambda: window(shell, slug, "window_name") == f"? {slug}", "the mark of waiting")
+    assert window(shell, slug, "window_name") == slug
 
 
 @pytest.mark.bwrap
