@@ -56,6 +56,18 @@ def describe_all(context: Context) -> str:
     return "\n".join(f"{row.slug:<{width}}  {row.state:<8}  {row.backend:<10}  {row.reason}" for row in rows)
 
 
+def describe_actions(context: Context) -> str:
+    """Return every action with its name and its key, below the headings of the groups."""
+    from bottlemux.actions.catalogue import CATALOGUE, grouped
+    from bottlemux.actions.keytable import keys_of_actions
+
+    keys = keys_of_actions(context)
+    lines: list[str] = []
+    for heading, actions in grouped(CATALOGUE):
+        lines += [heading, *(f"  {item.name:<14}{keys.get(item.name, ''):<4}{item.help}" for item in actions)]
+    return "\n".join(lines)
+
+
 def describe_machine(context: Context) -> str:
     """Return what works on this machine, and below each trouble the command that mends it."""
     from bottlemux.lifecycle.checks import run_checks

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from bottlemux.lifecycle.context import Context
 
+_ACTIONS = "actions"
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to ``parser``."""
@@ -27,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def run(_context: Context, options: argparse.Namespace) -> int:
+def run(context: Context, options: argparse.Namespace) -> int:
     """Print the help of a command or the page of a topic; without a name, what there is."""
     from bottlemux.cli.dispatch import COMMANDS, build_parser
     from bottlemux.cli.topics import topic_text, topics
@@ -41,13 +43,22 @@ def run(_context: Context, options: argparse.Namespace) -> int:
         return _print_schema(options.schema)
     if options.topic is None:
         build_parser([]).print_help()
-        _list_topics(topics())
+        _list_topics(
+            {**topics(), _ACTIONS: "What can be done in the palette, by keys in tmux and in its menus"}
+        )
+        return 0
+    if options.topic == _ACTIONS:
+        from bottlemux.actions.report import describe_actions
+
+        sys.stdout.write(f"{describe_actions(context)}\n")
         return 0
     if options.topic in COMMANDS:
         build_parser([options.topic]).parse_args([options.topic, "--help"])
     text = topic_text(options.topic)
     if text is None:
-        raise unknown_name("command or topic", options.topic, [*COMMANDS, *topics()], hint="bottlemux help")
+        raise unknown_name(
+            "command or topic", options.topic, [*COMMANDS, *topics(), _ACTIONS], hint="bottlemux help"
+        )
     sys.stdout.write(text)
     return 0
 

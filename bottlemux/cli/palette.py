@@ -89,17 +89,15 @@ def _first(context: Context, name: str, seat: Seat | None) -> tuple[Action, Subj
 
 
 def _list(context: Context, *, as_json: bool) -> int:
-    from bottlemux.actions.catalogue import CATALOGUE, grouped
+    from bottlemux.actions.catalogue import CATALOGUE
     from bottlemux.actions.keytable import keys_of_actions
+    from bottlemux.actions.report import describe_actions
 
-    keys = keys_of_actions(context)
     if as_json:
+        keys = keys_of_actions(context)
         console.write_json([_record(action, keys.get(action.name, "")) for action in CATALOGUE])
-        return 0
-    for heading, actions in grouped(CATALOGUE):
-        sys.stdout.write(f"{heading}\n")
-        for action in actions:
-            sys.stdout.write(f"  {action.name:<14}{keys.get(action.name, ''):<4}{action.help}\n")
+    else:
+        sys.stdout.write(f"{describe_actions(context)}\n")
     return 0
 
 

@@ -44,7 +44,11 @@ def draw_row(shown: Shown, *, selected: bool, width: int) -> StyleAndTextTuples:
     line.append((f"class:{row.mark}" if row.mark and not row.disabled else "class:detail", detail))
     if selected:
         line.append(("", " " * width))
-        return [(f"{fragment[0]} class:selected", fragment[1]) for fragment in line]
+        # Reversed, every colour would be a patch of its own: the bar is of one piece.
+        return [
+            ("class:hit class:selected" if "class:hit" in fragment[0] else "class:selected", fragment[1])
+            for fragment in line
+        ]
     return line
 
 
