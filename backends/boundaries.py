@@ -26,12 +26,13 @@ def check_directory(spec: BottleSpec) -> None:
     from backends.workspace import is_repository
 
     if not spec.directory.is_dir():
-        raise UsageError(f"{str(spec.directory)!r} is not a directory")
+        raise UsageError(f"{str(spec.directory)!r} is not a directory", topic="workspace")
     check_workspace(spec)
     if spec.workspace == "clone" and not spec.resumed and not is_repository(spec.directory):
         raise UsageError(
             f"{str(spec.directory)!r} is not the top of a git repository, so it cannot be cloned",
             hint="use --workspace mount or --workspace copy",
+            topic="workspace",
         )
 
 
@@ -51,6 +52,7 @@ def check_workspace(spec: BottleSpec, environ: Mapping[str, str] | None = None) 
         raise UsageError(
             f"{str(spec.directory)!r} holds the code of bottlemux itself, which an agent must not change",
             hint="give the agent a clone of its own: --workspace clone",
+            topic="workspace",
         )
     for path in [*(path for _what, path in _own(spec)), *map(Path, _SYSTEM)]:
         if directory.is_relative_to(path):
@@ -61,6 +63,7 @@ def _refusal(spec: BottleSpec, reason: str) -> UsageError:
     return UsageError(
         f"{str(spec.directory)!r} {reason}, so an agent cannot have it as its workspace",
         hint="start it in a project's directory: --cwd DIR",
+        topic="workspace",
     )
 
 

@@ -88,11 +88,15 @@ def _still_open(store: ProposalStore, named: Proposal, seen: str) -> Proposal:
     proposal = _load(store, named)
     if proposal.content_hash != seen:
         raise BottlemuxError(
-            f"proposal {proposal.id} is not what was shown", hint=f"bottlemux approvals show {proposal.id}"
+            f"proposal {proposal.id} is not what was shown",
+            hint=f"bottlemux approvals show {proposal.id}",
+            topic="approvals",
         )
     if proposal.state != "pending":
         when = f" at {proposal.decided_at} by {proposal.decided_by}" if proposal.decided_at else ""
-        raise BottlemuxError(f"proposal {proposal.id} was decided before: {proposal.state}{when}")
+        raise BottlemuxError(
+            f"proposal {proposal.id} was decided before: {proposal.state}{when}", topic="approvals"
+        )
     return proposal
 
 

@@ -6,15 +6,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bottlemux.cli import console
 from bottlemux.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from backends.docker.engine import Engine
     from backends.docker.images import BuildOptions
     from bottlemux.lifecycle.context import Context
 
+COLUMNS = ("name", "tag", "state", "bytes")
 _ACTIONS = ("list", "build", "prune")
 
 
@@ -32,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--ca", metavar="FILE", type=Path, help="authorities (PEM) that only the build trusts"
     )
     parser.add_argument("--rebuild", action="store_true", help="build also what is there already")
+    parser.add_argument("--json", action="store_true", help="with list: one JSON document")
     parser.set_defaults(run=run)
 
 
@@ -42,7 +46,7 @@ def run(_context: Context, options: argparse.Namespace) -> int:
 
     engine = Engine(find_endpoint(options.context))
     if options.action == "list":
-        _list(engine)
+        _list(engine, as_json=options.json)
     elif options.action == "build":
         _build(engine, options)
     else:
@@ -50,7 +54,16 @@ def run(_context: Context, options: argparse.Namespace) -> int:
     return 0
 
 
-def _list(engine: Engine) -> None:
+def _list(engine: Engine, *, as_json: bool) -> None:
+    rows = list(_rows(engine))
+    if as_json:
+        console.write_json([dict(zip(COLUMNS, row, strict=True)) for row in rows])
+        return
+    for name, tag, state, size in rows:
+        sys.stdout.write(f"{name}\t{tag}\t{state}\t{int(size) >> 20} MiB\n")
+
+
+def _rows(engine: Engine) -> Iterator[tuple[str, str, str, int]]:
     from backends.docker import images
 
     sizes = {tag: item["Size"] for item in engine.images() for tag in item["RepoTags"] or ()}
@@ -58,7 +71,7 @@ def _list(engine: Engine) -> None:
     for tag in sorted({*current, *sizes}):
         state = "missing" if tag not in sizes else "current" if tag in current else "other version"
         name = current.get(tag) or tag.partition(":")[0].rpartition("/")[2]
-        sys.stdout.write(f"{name}\t{tag}\t{state}\t{sizes.get(tag, 0) >> 20} MiB\n")
+        yield name, tag, state, sizes.get(tag, 0)
 
 
 def _build(engine: Engine, options: argparse.Namespace) -> None:

@@ -79,6 +79,12 @@ def _layouts() -> dict[str, Any]:
     return _object("Layout", {"name": str, "origin": str, "path": str})
 
 
+def _images() -> dict[str, Any]:
+    from bottlemux.cli.images import COLUMNS
+
+    return _object("Image", {name: int if name == "bytes" else str for name in COLUMNS})
+
+
 _LISTED = ("active", "agents", "backends", "bottles", "layouts", "resumable")
 _SCHEMAS: dict[str, tuple[str, str, Callable[[], dict[str, Any]]]] = {
     "approvals": ("Proposals", "What `bottlemux approvals list --json` prints.", _proposals),
@@ -89,6 +95,7 @@ _SCHEMAS: dict[str, tuple[str, str, Callable[[], dict[str, Any]]]] = {
     ),
     "doctor": ("Findings", "What `bottlemux doctor --json` prints.", _doctor),
     "layout-list": ("Layouts", "What `bottlemux layout list --json` prints.", _layouts),
+    "images-list": ("Images", "What `bottlemux images list --json` prints.", _images),
     "info": (
         "Programs",
         "What `bottlemux info --json` prints; `path` is empty for one that is not on this machine.",

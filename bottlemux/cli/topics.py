@@ -21,8 +21,20 @@ def topic_text(name: str) -> str | None:
     for match, following in zip(found, [*found[1:], None], strict=True):
         if match[1] == name:
             end = following.start() if following else len(text)
-            return f"{match[2]}\n\n{text[match.end() : end].strip()}\n"
+            return f"{match[2]}\n\n{_for_terminal(text[match.end() : end].strip())}\n"
     return None
+
+
+def _for_terminal(text: str) -> str:
+    """Return Markdown as it reads well where nothing renders it: a table's rows become entries."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
+        if not line.startswith("| "):
+            lines.append(re.sub(r"\[([^\]]*)\]\(([^)]*)\)", r"\1 (docs/\2)", line))
+        elif not line.startswith("| ---") and cells[0] != "reason":
+            lines += [cells[0], *(f"    {cell}" for cell in cells[1:])]
+    return "\n".join(lines)
 
 
 def _page() -> str:

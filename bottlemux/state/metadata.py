@@ -100,4 +100,4 @@ def _check_version(record: dict[str, object], where: str) -> None:
 
 
 def _broken(where: str, why: str) -> BottlemuxError:
-    return BottlemuxError(f"{where}: broken record: {why}", hint=BROKEN_HINT)
+    return BottlemuxError(f"{where}: broken record: {why}", hint=BROKEN_HINT, topic="state")

@@ -209,12 +209,16 @@ def _read(target: BottlePaths, identity: str) -> Metadata:
         with os.fdopen(descriptor, "rb") as stream:
             value: object = json.loads(stream.read(_MAX_RECORD_BYTES))
     except OSError as error:
-        raise BottlemuxError(f"{where}: cannot be read: {error.strerror}", hint=BROKEN_HINT) from error
+        raise BottlemuxError(
+            f"{where}: cannot be read: {error.strerror}", hint=BROKEN_HINT, topic="state"
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise BottlemuxError(f"{where}: broken record: not JSON", hint=BROKEN_HINT) from error
+        raise BottlemuxError(f"{where}: broken record: not JSON", hint=BROKEN_HINT, topic="state") from error
     record = Metadata.from_json(value, where=where)
     if record.identity != identity:
-        raise BottlemuxError(f"{where}: broken record: belongs to {record.identity!r}", hint=BROKEN_HINT)
+        raise BottlemuxError(
+            f"{where}: broken record: belongs to {record.identity!r}", hint=BROKEN_HINT, topic="state"
+        )
     return record
 
 
