@@ -112,6 +112,7 @@ _NAMES: dict[str, Callable[[Paths], Names]] = {
     "L": _layouts,
     "SERVICE": _services,
     "SLUG": _slugs,
+    "SLUG... TEXT": _slugs,
     "TOPIC": _topics,
 }
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "resume": "bring bottles back under their identity",
     "stop": "end bottles; their state stays",
     "rm": "delete the state of ended bottles",
+    "prompt": "submit a prompt to agents that run",
     "exec": "run a command in a bottle",
     "list": "list bottles, agents, backends, layouts",
     "status": "show how bottles are doing",
