@@ -6,23 +6,28 @@ nobody looks at to the size the string names.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bottlemux.errors import BottlemuxError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 type Direction = Literal["columns", "rows"]
 
 _CELL = re.compile(r"(\d{1,5})x(\d{1,5}),(\d{1,5}),(\d{1,5})(?:,(\d+)(?![\dx]))?")
+_LEAF = re.compile(r"\d+x\d+,\d+,\d+,(\d+)(?![\dx])")
+_KINDS: dict[str, Direction] = {"h": "columns", "v": "rows"}
 _DIRECTIONS: dict[str, Direction] = {"{": "columns", "[": "rows"}
 _OPENING = {"columns": "{", "rows": "["}
 _CLOSING = {"columns": "}", "rows": "]"}
 _MAX_DEPTH = 32
+_MAX_SIZE = 100_000
+_SHOWN = 200
 
 
 class LayoutError(BottlemuxError):
@@ -106,7 +111,12 @@ def checksum(body: str) -> int:
 
 
 def parse_layout_string(text: str) -> Cell:
-    """Return the tree of a layout string, with sizes as ratios; :class:`LayoutError` if it is malformed."""
+    """Return the tree of a layout string, with sizes as ratios; :class:`LayoutError` if it is malformed.
+
+    tmux 3.8 reports JSON instead, though it still takes the older form.
+    """
+    if text.startswith("{"):
+        return replace(_from_json(text), ratio=1.0)
     sum_text, comma, body = text.partition(",")
     if not comma or not body.isascii() or not re.fullmatch(r"[0-9a-f]{4}", sum_text):
         raise LayoutError(f"{text!r} is not a tmux layout string")
@@ -117,6 +127,13 @@ def parse_layout_string(text: str) -> Cell:
     if parser.position != len(body):
         raise LayoutError(f"the layout string {text!r} has text after its end")
     return replace(tree, ratio=1.0)
+
+
+def panes_in_order(text: str) -> list[str]:
+    """Return the ids of the panes in what tmux reports as a window's layout, in the order of the layout."""
+    if text.startswith("{"):
+        return re.findall(r'"I":"(%\d+)"', text)
+    return [f"%{number}" for number in _LEAF.findall(text)]
 
 
 def share(total: int, weights: Sequence[float], minimums: Sequence[int]) -> list[int]:
@@ -165,6 +182,25 @@ def _divide(cell: Cell, box: _Box) -> list[_Box]:
         )
         offset += size + 1
     return boxes
+
+
+def _from_json(text: str) -> Cell:
+    try:
+        return _from_value(json.loads(text)["L"], "columns", 0)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise LayoutError(f"{text[:_SHOWN]!r} is not a tmux layout") from error
+
+
+def _from_value(value: Mapping[str, Any], parent: Direction, depth: int) -> Cell:
+    ratio = float(value["w" if parent == "columns" else "h"])
+    if depth > _MAX_DEPTH or not 0 < ratio <= _MAX_SIZE:
+        raise ValueError("not a cell")
+    kind = value["t"]
+    if kind == "p":
+        return Cell(ratio=ratio)
+    direction = _KINDS[kind]
+    children = tuple(_from_value(child, direction, depth + 1) for child in value["c"])
+    return Cell(ratio=ratio, direction=direction, children=children)
 
 
 class _Parser:

@@ -138,9 +138,10 @@ def shown_name(name: str) -> str:
 
     def plain(found: re.Match[str]) -> str:
         codes = re.findall(r"\\([0-7]{3})", found[0])
-        return bytes(int(code, 8) & 0xFF for code in codes).decode("utf-8", "replace") if codes else "\\"
+        return bytes(int(code, 8) & 0xFF for code in codes).decode("utf-8", "replace") if codes else found[0][1]
 
-    return re.sub(r"\\\\|(?:\\[0-7]{3})+", plain, name)
+    # The dollar sign is 3.4's own.
+    return re.sub(r"\\[\\$]|(?:\\[0-7]{3})+", plain, name)
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)

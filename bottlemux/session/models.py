@@ -30,9 +30,11 @@ class Program:
 
     def mark(self) -> str:
         """Return it as one line for a pane's mark; :meth:`from_mark` is the inverse."""
-        if self.argv:
-            return json.dumps({"argv": self.argv})
-        return json.dumps(self.shell_command) if self.shell_command else ""
+        if not self:
+            return ""
+        text = json.dumps({"argv": self.argv} if self.argv else self.shell_command)
+        # tmux 3.4 prints a backslash before a dollar sign.
+        return text.replace("$", r"\u0024")
 
     @classmethod
     def from_mark(cls, text: str) -> Program:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from bottlemux.errors import NotFoundError
-from bottlemux.session.geometry import layout_string, parse_layout_string
+from bottlemux.session.geometry import layout_string, panes_in_order, parse_layout_string
 from bottlemux.session.layout import OPTIONS, UNNAMED, PaneLayout, Role, TreeLayout, WindowLayout
 from bottlemux.session.models import Program
 from bottlemux.session.naming import Naming
@@ -34,7 +34,6 @@ _FIELDS: tuple[str, ...] = (
     "@bottlemux_command",
 )
 _LIST = ("list-panes", "-a", "-F", "\t".join(f"#{{{field}}}" for field in _FIELDS))
-_LEAF = re.compile(r"\d+x\d+,\d+,\d+,(\d+)(?![\dx])")
 _ROLES = frozenset(cast("tuple[str, ...]", get_args(Role.__value__)))
 _OWN_PROGRAM = "bottlemux"
 _MAX_CMDLINE = 64 * 1024
@@ -157,7 +156,7 @@ def _window(rows: Sequence[_Row], options: Mapping[str, str]) -> LiveWindow:
     # A pane of the user's own has the slug of its window.
     panes = {row["pane_id"]: _pane(row, row["@bottlemux_slug"]) for row in rows}
     # A zoomed window still reports the layout it goes back to.
-    order = [f"%{number}" for number in _LEAF.findall(first["window_layout"])]
+    order = panes_in_order(first["window_layout"])
     return LiveWindow(
         window_id=first["window_id"],
         size=(int(first["window_width"]), int(first["window_height"])),

@@ -197,7 +197,7 @@ def _lines(output: bytes) -> list[str]:
 
 
 def _hint_for(text: str) -> str:
-    if "no space for new pane" in text:
+    if re.search("no space for (a )?new pane", text):
         return "make the terminal larger, or choose a layout with fewer panes"
     if "protocol version mismatch" in text or "too old" in text:
         return "the running server is of another tmux version: end it, or choose another with --socket-name"
