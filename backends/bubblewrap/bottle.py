@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from backends.bubblewrap import enter, standins
 from backends.bubblewrap.sandbox import USER, WORKSPACE
 from backends.contract import Bottle, ExecResult
+from backends.terminal import terminal_environ
 from bottlemux.errors import BottlemuxError, UsageError
 from bottlemux.state.liveness import is_alive, process_start, read_status
 
@@ -52,7 +53,7 @@ class BubblewrapBottle(Bottle):
     def run(self, argv: Sequence[str], *, user: str = USER, tty: bool = False) -> int:
         """Run ``argv`` with this process's own standard streams."""
         _check_user(user)
-        environ = {name: os.environ[name] for name in ("TERM", "COLORTERM") if name in os.environ}
+        environ = terminal_environ()
         try:
             return enter.run(
                 str(self._files.control), enter.Command(tuple(argv), environ=environ, terminal=tty)

@@ -16,6 +16,7 @@ import struct
 import sys
 import termios
 
+from backends.terminal import terminal_environ
 from sidecars import wire
 
 TYPE_CHECKING = False
@@ -326,7 +327,7 @@ def main(arguments: list[str]) -> int:
     control_socket, cwd, *rest = arguments
     terminal = rest[0] == "-t"
     argv = rest[rest.index("--") + 1 :]
-    environ = {name: os.environ[name] for name in ("TERM", "COLORTERM") if name in os.environ}
+    environ = terminal_environ()
     try:
         return run(control_socket, Command(argv, cwd=cwd, environ=environ, terminal=terminal))
     except EnterError as error:

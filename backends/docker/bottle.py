@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from backends.bubblewrap import standins
 from backends.contract import Bottle, ExecResult
 from backends.docker import enter, linking, names
+from backends.terminal import terminal_environ
 from bottlemux.errors import BottlemuxError, UsageError
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ class DockerBottle(Bottle):
     def _command(self, argv: tuple[str, ...], user: str, *, terminal: bool = False) -> enter.Command:
         if user not in _USERS:
             raise UsageError(f"a Docker bottle has the users {', '.join(_USERS)}, not {user!r}")
-        environ = {
-            name: os.environ[name] for name in ("TERM", "COLORTERM") if terminal and name in os.environ
-        }
+        environ = terminal_environ() if terminal else {}
         container = names.agent_container(self.identity)
         return enter.Command(
             self._endpoint, container, argv, _USERS[user], environ=environ, terminal=terminal

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from backends.docker import frames
 from backends.docker.endpoint import client_argv, client_environ
+from backends.terminal import terminal_environ
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -255,7 +256,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run as ``enter ENGINE CONTAINER [-t] -- ARGV...``."""
     at = arguments.index("--")
     engine, container, *options = arguments[:at]
-    environ = {name: os.environ[name] for name in ("TERM", "COLORTERM") if name in os.environ}
+    environ = terminal_environ()
     command = Command(
         engine, container, tuple(arguments[at + 1 :]), environ=environ, terminal="-t" in options
     )

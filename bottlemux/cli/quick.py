@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _INTERRUPTED = 130
-_PASSED_ON = ("TERM", "COLORTERM")
 
 
 def run_exec(words: Sequence[str]) -> int | None:
@@ -26,9 +25,10 @@ def run_exec(words: Sequence[str]) -> int | None:
         case _:
             return None
     from backends.bubblewrap import enter
+    from backends.terminal import terminal_environ
 
     path = control_socket(find_runtime(os.environ), slug)
-    environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environ = terminal_environ()
     terminal = os.isatty(0) and os.isatty(1)
     try:
         connection = enter.connect(path)

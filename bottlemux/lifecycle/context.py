@@ -47,7 +47,7 @@ class Context:
         from bottlemux.session.workspace import Workspace
 
         server = TmuxServer.choose(self.socket_name, self.environ)
-        return Workspace(server, dashboard=self._dashboard_argv)
+        return Workspace(server, dashboard=self._dashboard_argv, options=self._session_options)
 
     def _dashboard_argv(self) -> list[str] | None:
         from bottlemux.manifest.config import load_config
@@ -55,6 +55,13 @@ class Context:
         if not load_config(self.paths).workspace.dashboard:
             return None
         return self.own_argv("dashboard", "--resident", "--cwd", str(self.cwd))
+
+    def _session_options(self) -> Mapping[str, str]:
+        """Return the options of tmux that the user's settings give our session."""
+        from bottlemux.manifest.config import load_config
+
+        mouse = load_config(self.paths).workspace.mouse
+        return {} if mouse == "user" else {"mouse": mouse}
 
     def own_argv(self, *arguments: str) -> list[str]:
         """Return the argv that runs bottlemux itself in the same directories, wherever it is started from."""

@@ -18,6 +18,7 @@ from bottlemux.lifecycle.notices import Notifier
 from bottlemux.lifecycle.remembering import Recorder
 from bottlemux.lifecycle.status import Collector
 from bottlemux.lifecycle.windows import naming
+from bottlemux.session.fitting import Fitter
 from bottlemux.session.naming import Naming, rename_commands
 from bottlemux.session.publishing import status_commands, waiting_command
 
@@ -50,6 +51,7 @@ class Watcher:
         self._naming = _naming(context)
         self._notifier = Notifier(context)
         self._stamps: dict[str, tuple[int, int]] = {}
+        self._fitter = Fitter()
         self._waiting: int | None = None
         self._recorder = Recorder(context, self._naming)
         self._states: dict[str, str] = {}
@@ -115,6 +117,7 @@ class Watcher:
             if (window := windows.get(row.slug)) is not None:
                 commands += status_commands(window, row.state)
                 commands += rename_commands(window, self._naming.title(window, row.state, row.open_proposals))
+        commands += self._fitter.commands(windows.values())
         waiting = sum(row.state == "waiting" or row.open_proposals > 0 for row in rows)
         if waiting != self._waiting and windows:
             commands.append(waiting_command(waiting))

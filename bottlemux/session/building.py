@@ -10,11 +10,12 @@ import re
 from typing import TYPE_CHECKING
 
 from bottlemux.session.commands import as_process
+from bottlemux.session.fitting import tree_mark
 from bottlemux.session.geometry import LayoutError, layout_string
 from bottlemux.session.models import plain_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bottlemux.session.layout import WindowLayout
     from bottlemux.session.models import PaneSpec, WindowSpec
@@ -76,6 +77,11 @@ def session_commands(
     ]
 
 
+def session_options(options: Mapping[str, str]) -> list[Command]:
+    """Return what sets ``options`` on the session."""
+    return [["set-option", "-t", _SESSION_TARGET, name, value] for name, value in options.items()]
+
+
 def drop_placeholder() -> list[Command]:
     """Return what ends the building of a new session."""
     return [["kill-window", "-t", _PLACEHOLDER], ["move-window", "-r", "-t", _SESSION_TARGET]]
@@ -122,6 +128,7 @@ def arrange_commands(
     commands = option_commands(layout, window_id, size) if layout is not None else []
     if len(pane_ids) > 1:
         commands.append(["select-layout", "-t", window_id, _layout_name(spec, size)])
+    commands += tree_commands(window_id, layout)
     commands.append(["select-pane", "-t", pane_ids[focus]])
     if layout is not None and layout.zoom and len(pane_ids) > 1:
         commands.append(["resize-pane", "-Z", "-t", pane_ids[focus]])
@@ -138,6 +145,12 @@ def grouping_commands(there: Sequence[Place], new: Sequence[Place]) -> list[Comm
             commands.append(["move-window", "-d", "-a", "-s", window_id, "-t", order[at - 1][0]])
         order.insert(at, (window_id, directory))
     return commands
+
+
+def tree_commands(window_id: str, layout: WindowLayout | None) -> list[Command]:
+    """Return what marks a window with the arrangement it was given, or with none."""
+    tree = layout.cells if layout is not None else None
+    return [["set-option", "-w", "-t", window_id, "@bottlemux_tree", tree_mark(tree) if tree else ""]]
 
 
 def option_commands(layout: WindowLayout, window_id: str, size: tuple[int, int]) -> list[Command]:

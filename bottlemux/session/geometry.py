@@ -129,6 +129,17 @@ def parse_layout_string(text: str) -> Cell:
     return replace(tree, ratio=1.0)
 
 
+def size_of(text: str) -> tuple[int, int]:
+    """Return the columns and rows of the window that a layout string is of."""
+    if text.startswith("{"):
+        found = re.match(r'\{"V":\d+,"L":\{"t":"\w","w":(\d+),"h":(\d+),', text)
+    else:
+        found = re.match(r"[0-9a-f]{4},(\d+)x(\d+),", text)
+    if found is None:
+        raise LayoutError(f"{text[:_SHOWN]!r} is not a tmux layout")
+    return int(found[1]), int(found[2])
+
+
 def panes_in_order(text: str) -> list[str]:
     """Return the ids of the panes in what tmux reports as a window's layout, in the order of the layout."""
     if text.startswith("{"):

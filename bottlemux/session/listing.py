@@ -29,6 +29,7 @@ _FIELDS = (
     "pane_dead_signal",
     "pid",
     "window_activity",
+    "@bottlemux_tree",
     "window_active",
     "window_zoomed_flag",
     "window_layout",
@@ -128,6 +129,7 @@ def _window(row: dict[str, str]) -> WindowInfo:
         layout=row["window_layout"],
         panes=(),
         directory=row["@bottlemux_directory"],
+        tree=row["@bottlemux_tree"],
         current=row["window_active"] == "1",
         zoomed=row["window_zoomed_flag"] == "1",
     )
@@ -138,7 +140,9 @@ def shown_name(name: str) -> str:
 
     def plain(found: re.Match[str]) -> str:
         codes = re.findall(r"\\([0-7]{3})", found[0])
-        return bytes(int(code, 8) & 0xFF for code in codes).decode("utf-8", "replace") if codes else found[0][1]
+        return (
+            bytes(int(code, 8) & 0xFF for code in codes).decode("utf-8", "replace") if codes else found[0][1]
+        )
 
     # The dollar sign is 3.4's own.
     return re.sub(r"\\[\\$]|(?:\\[0-7]{3})+", plain, name)

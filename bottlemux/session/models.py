@@ -139,8 +139,9 @@ class PaneInfo:
 class WindowInfo:
     """A bottle's window. ``activity`` is the time of the last output in it, in seconds since the epoch.
 
-    ``layout`` is tmux's layout string. A pane that the user moved elsewhere still belongs to its bottle. ``current``
-    says that its session shows it, ``zoomed`` that it shows one pane alone.
+    ``layout`` is tmux's layout string, ``tree`` the mark of the arrangement that was wanted. A pane that the user moved
+    elsewhere still belongs to its bottle. ``current`` says that its session shows it, ``zoomed`` that it shows one pane
+    alone.
     """
 
     window_id: str
@@ -154,6 +155,7 @@ class WindowInfo:
     layout: str
     panes: tuple[PaneInfo, ...]
     directory: str = ""
+    tree: str = ""
     current: bool = False
     zoomed: bool = False
 

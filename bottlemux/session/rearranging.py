@@ -82,6 +82,7 @@ def rearrange(
     finish += building.option_commands(layout, info.window_id, live.size)
     if len(wanted) > 1:
         finish.append(["select-layout", "-t", info.window_id, arrangement])
+    finish += building.tree_commands(info.window_id, layout if len(wanted) == len(order) else None)
     focus = order[layout.focused_pane]
     finish.append(["select-pane", "-t", focus])
     if layout.zoom and len(wanted) > 1:

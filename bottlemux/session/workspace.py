@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bottlemux.errors import BottlemuxError, NotFoundError, UsageError, unknown_name
 from bottlemux.session import building, dashboard_window, prompting
 from bottlemux.session.commands import as_process
+from bottlemux.session.fitting import fit_commands
 from bottlemux.session.listing import (
     LIST_COMMAND,
     LIST_SESSIONS_COMMAND,
@@ -43,7 +44,7 @@ class Workspace:
     """The session on one tmux server. It may be absent; opening a window makes it.
 
     ``dashboard`` returns what runs in the session's first window, ``None`` for no such window; it is asked only when
-    that window has to be made.
+    that window has to be made, and so are the ``options`` of the session.
     """
 
     def __init__(
@@ -52,11 +53,14 @@ class Workspace:
         *,
         environ: Mapping[str, str] | None = None,
         dashboard: Callable[[], Sequence[str] | None] = lambda: None,
+        options: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         env = os.environ if environ is None else environ
         self.server = server
         self._dashboard = dashboard
+        self._options = options
         self._home = env.get("HOME") or "/"
+        self._pane = env.get("TMUX_PANE", "")
         self._shell = env.get("SHELL") or "/bin/sh"
 
     def exists(self) -> bool:
@@ -196,10 +200,14 @@ class Workspace:
     def attach_argv(self, slug: str | None = None) -> Argv:
         """Return what to ``exec`` to bring the user to the workspace, or to the window of ``slug``.
 
-        To be run with the caller's own environment: inside tmux it finds the client to switch by ``$TMUX``.
+        To be run with the caller's own environment: inside tmux it finds the client to switch by ``$TMUX``. The
+        windows are given their proportions in the terminal they will be shown in, if nobody looks at them yet.
         """
         target = self.require(slug).window_id if slug is not None else f"={building.SESSION}:"
-        if self.server.inside():
+        inside = self.server.inside()
+        with contextlib.suppress(TmuxError, OSError):
+            self._fit(inside=inside)
+        if inside:
             return self.server.argv("switch-client", "-t", target)
         if surrounding := self.server.surrounding_socket():
             raise UsageError(
@@ -207,6 +215,25 @@ class Workspace:
                 hint="detach from it first, or leave out --socket-name to have the workspace in it",
             )
         return self.server.argv("attach-session", "-t", target)
+
+    def _fit(self, *, inside: bool) -> None:
+        status = ["display-message", "-p", "-t", f"={building.SESSION}:", "#{session_attached} #{status}"]
+        client = [["display-message", "-p", "-t", self._pane, "#{client_width} #{client_height}"]]
+        lines = self.server.batch([status, *(client if inside and self._pane else []), LIST_COMMAND])
+        attached, bars = lines.pop(0).split(" ")
+        columns, rows = os.get_terminal_size()
+        if inside and self._pane:
+            columns, rows = map(int, lines.pop(0).split(" "))
+        rows -= {"off": 0, "on": 1}[bars] if bars in {"off", "on"} else int(bars)
+        if attached == "0":
+            self.server.batch(
+                [
+                    command
+                    for window in parse_windows(lines)
+                    if window.session == building.SESSION
+                    for command in fit_commands(window, (columns, rows))
+                ]
+            )
 
     def popup_argv(self, argv: Sequence[str], *, width: str = "80%", height: str = "80%") -> Argv:
         """Return the tmux client that shows ``argv`` in a popup over the current client and ends with it."""
@@ -264,6 +291,7 @@ class Workspace:
             built = built or building.home_window(self._shell, self._home)
             commands = [*building.session_commands(size, self._home), *built, *building.drop_placeholder()]
         try:
+            commands += building.session_options(self._options())
             return self.server.batch(commands, start=True)
         except TmuxError as error:
             if "duplicate session" in error.message:

@@ -88,6 +88,9 @@ def sessions(draw: st.DrawFn) -> Layout:
 
 def context_in(root: Path, environ: Mapping[str, str], socket: str) -> Context:
     """Return a context with records and layouts of its own, on the tmux server ``socket``."""
+    (root / "config").mkdir(exist_ok=True)
+    # Nobody else may rename windows meanwhile.
+    (root / "config" / "config.toml").write_text("[workspace]\ndashboard = false\n")
     return Context(Paths(root / "config", root / "state", root / "run"), environ, root, socket)
 
 

@@ -46,7 +46,10 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def windows(world: World) -> list[str]:
-    return world.tmux("list-windows", "-t", "bottlemux", "-F", "#{window_name}|#{window_active}").splitlines()
+    lines = world.tmux(
+        "list-windows", "-t", "bottlemux", "-F", "#{window_name}|#{window_active}"
+    ).splitlines()
+    return [line.lstrip("»?… ") for line in lines if not line.startswith("dashboard|")]
 
 
 def test_what_is_named_is_started_and_what_fails_stops_no_other(world: World) -> None:

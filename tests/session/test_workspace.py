@@ -449,3 +449,12 @@ def test_the_status_line_has_room_for_the_sessions_name_unless_the_user_chose(
     workspace.open_windows([spec()])
     shown = workspace.server.batch([["display-message", "-p", "-t", "=bottlemux:", "#{status-left-length}"]])
     assert shown == [expected]
+
+
+def test_the_sessions_own_options_touch_no_other(server: TmuxServer, environ: dict[str, str]) -> None:
+    own = Workspace(server, environ=environ, options=lambda: {"mouse": "on"})
+    own.open_window(spec())
+    assert server.batch([["show-options", "-t", "=bottlemux:", "mouse"]]) == ["mouse on"]
+    (version,) = server.batch([["display-message", "-p", "#{version}"]])
+    default = "on" if parse_version(version) >= parse_version("3.8") else "off"
+    assert server.batch([["show-options", "-g", "mouse"]]) == [f"mouse {default}"]

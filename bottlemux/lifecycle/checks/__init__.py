@@ -21,6 +21,7 @@ __all__ = ["Check", "Level", "run_checks", "worst"]
 _CHECKS: dict[str, Callable[[Context], Iterable[Check]]] = {
     "python": programs.check_python,
     "tmux": terminal.check_tmux,
+    "tmux options": terminal.check_options,
     "locale": terminal.check_locale,
     "terminal": terminal.check_terminal,
     "user namespaces": kernel.check_user_namespaces,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bottlemux.lifecycle.checks.model import Check
 from bottlemux.process import run
+from bottlemux.session.features import advise, lacking, server_options
 from bottlemux.session.server import MIN_VERSION, parse_version
 
 if TYPE_CHECKING:
@@ -16,12 +17,6 @@ if TYPE_CHECKING:
 
 _INSTALL = "sudo apt-get install tmux"
 _TIMEOUT_S = 5.0
-_SINCE = {
-    "3.3": "a title and a border style for the palette's popup, and passing programs' own sequences on",
-    "3.4": "links in panes",
-    "3.5": "the newer form of extended keys (Shift+Enter) as a choice",
-}
-"""What a version of tmux brought that is missed before it; everything else works from the lowest one on."""
 
 
 def check_tmux(context: Context) -> Iterator[Check]:
@@ -41,8 +36,8 @@ def judge_version(version: str) -> Check:
     """Say what this version of tmux can do for bottlemux."""
     if parse_version(version) < parse_version(MIN_VERSION):
         return Check("tmux", "error", f"{version} is too old: {MIN_VERSION} is needed", _INSTALL)
-    lacking = [what for since, what in _SINCE.items() if parse_version(version) < parse_version(since)]
-    lacks = f"; lacks {', and '.join(lacking)}" if lacking else ""
+    missed = [feature.lost for feature in lacking(version)]
+    lacks = f"; lacks {', and '.join(missed)}" if missed else ""
     return Check("tmux", "ok", f"{version}{lacks}")
 
 
@@ -58,6 +53,19 @@ def judge_server(client: str, server: str | None, socket: str) -> Check:
         f"runs {server} at {socket}, but tmux on the PATH is {client}",
         "end the sessions in it when you can, or use another server: --socket-name NAME",
     )
+
+
+def check_options(context: Context) -> Iterator[Check]:
+    """Look: do the running server's own options let keys and clipboard through."""
+    options = server_options(context.workspace.server) if shutil.which("tmux") else None
+    return judge_options(options or {}) if options is not None else iter(())
+
+
+def judge_options(options: Mapping[str, str]) -> Iterator[Check]:
+    """Say what the user may want in their tmux.conf; bottlemux never sets an option of the whole server."""
+    for advice in advise(options):
+        lines = "; and: ".join(advice.lines)
+        yield Check(advice.name, "warning", advice.detail, f"put into tmux.conf: {lines}")
 
 
 def check_locale(context: Context) -> Iterator[Check]:
