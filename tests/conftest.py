@@ -30,10 +30,15 @@ def _works(*argv: str) -> str:
     return "" if done.returncode == 0 else f"{argv[0]} does not work: {done.stderr.decode().strip()[-200:]}"
 
 
+def find_sshd() -> str | None:
+    return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
 _PROBES: dict[str, Callable[[], str]] = {
     "tmux": lambda: _works("tmux", "-V"),
     "bwrap": lambda: _works(*_BWRAP_PROBE),
     "docker": lambda: _works("docker", "info"),
+    "sshd": lambda: "" if find_sshd() else "sshd is not installed",
     "claude": lambda: _works("claude", "--version"),
 }
 

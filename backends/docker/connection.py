@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import IO
 
 _END_TIMEOUT_S = 2.0
+_MOST_CONNECTIONS = 4
 
 
 class _Connection(HTTPConnection):
@@ -55,7 +56,7 @@ class _Connection(HTTPConnection):
 
 class _Pool(HTTPConnectionPool):
     def __init__(self, endpoint: str, complaints: IO[bytes], timeout: int) -> None:
-        super().__init__("localhost", timeout=timeout)
+        super().__init__("localhost", timeout=timeout, maxsize=_MOST_CONNECTIONS)
         self._endpoint, self._complaints, self._limit = endpoint, complaints, timeout
 
     def _new_conn(self) -> Any:

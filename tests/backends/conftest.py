@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backends.registry import known_backend_names
+from tests.elsewhere import engines
+from tests.elsewhere.conftest import network  # noqa: F401 - a fixture
 
 from .world import World
 
@@ -23,8 +25,17 @@ def every_backend() -> list[object]:
     ]
 
 
-@pytest.fixture(scope="session", params=every_backend())
+def every_engine() -> list[object]:
+    return [
+        *every_backend(),
+        pytest.param(f"docker@{engines.TLS}", marks=[pytest.mark.docker, pytest.mark.sshd], id="docker@tls"),
+    ]
+
+
+@pytest.fixture(scope="session", params=every_engine())
 def shared_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    if "@" in request.param:
+        request.getfixturevalue("network")
     made = World(tmp_path_factory.mktemp(f"world-{request.param}"), request.param)
     yield made
     made.close()
@@ -32,8 +43,10 @@ def shared_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture
-def world(shared_world: World) -> Iterator[World]:
+def world(shared_world: World, request: pytest.FixtureRequest) -> Iterator[World]:
     """Directories shared by the tests of one backend, with a project and bottles of the test's own."""
+    if shared_world.is_elsewhere and request.node.get_closest_marker("mount"):
+        pytest.skip("no directory of this machine can be mounted there")
     shared_world.bottles = []
     shared_world.name = secrets.token_hex(4)
     yield shared_world

@@ -42,7 +42,7 @@ class TestPrepare:
         assert world.backend.prepare(spec) == world.backend.prepare(spec)
         assert tree(world.root) == before
 
-    @pytest.mark.parametrize("workspace", ["mount", "copy", "clone"])
+    @pytest.mark.parametrize("workspace", [pytest.param("mount", marks=pytest.mark.mount), "copy", "clone"])
     def test_prints_what_the_agent_gets(self, world: World, workspace: str) -> None:
         spec = world.spec(
             workspace=workspace, directory=world.project(repository=True), prompt="Fix\x1b[2J it"
@@ -70,7 +70,7 @@ class TestLife:
         found = world.backend.find(bottle.identity)
         assert found.exec("echo $((6*7))").stdout == "42\n"
         (agent,) = [one for one in world.backend.enumerate_active() if one.slug == bottle.identity]
-        assert (agent.backend_name, agent.agent_name) == (world.backend.name, "dev")
+        assert (agent.backend_name, agent.agent_name) == (world.backend_name, "dev")
         assert "egress" in agent.services
         bottle.close()
         assert bottle.identity not in {one.slug for one in world.backend.enumerate_active()}
@@ -275,6 +275,7 @@ class TestNetwork:
 
 
 class TestWorkspaces:
+    @pytest.mark.mount
     def test_mount_is_the_directory_itself(self, world: World) -> None:
         project = world.project(repository=True)
         bottle = world.launch(directory=project)
@@ -351,6 +352,7 @@ class TestTwoAtOnce:
         assert first.exec("echo alive").stdout == "alive\n"
         until(lambda: second.exec("echo alive").stdout == "alive\n", "the bottle outlives its processes")
 
+    @pytest.mark.mount
     def test_the_second_stays_protected_when_the_first_stops(self, world: World) -> None:
         project = world.project(repository=True)
         first, second = world.launch(directory=project), world.launch(directory=project)

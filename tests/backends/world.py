@@ -100,7 +100,7 @@ class World:
 
     def spec(self, *, agent: str = "dev", directory: Path | None = None, **changes: Any) -> BottleSpec:
         directory = directory or self.project()
-        workspace = changes.pop("workspace", "mount")
+        workspace = changes.pop("workspace", self.backend.workspaces[-1 if self.is_elsewhere else 0])
         record = BottleStore(self.paths).create(
             agent, bottle="dev", backend=self.backend_name, cwd=directory, workspace=workspace
         )
@@ -124,9 +124,15 @@ class World:
     def is_alive(self, identity: str) -> bool:
         return is_alive(self.paths.bottle(identity))
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether bottles run where this machine's files are not."""
+        return "@" in self.backend_name
+
     def close(self) -> None:
         for bottle in self.bottles:
             bottle.close()
+            self.backend.discard(bottle.identity)
 
     def end_zygotes(self) -> None:
         """End the sidecars' parents of these directories; each is known by the log that it writes to."""
