@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from pathlib import Path
 
@@ -49,8 +50,15 @@ def _ask(server: str) -> None:
 @TABLE.case("tcp", "the same over TCP", "no answer")
 def _tcp(_: Targets) -> str:
     for server in {*_SERVERS, *_configured()}:
-        fails(server, socket.create_connection, (server, 53), 1)
-    return "no connection"
+        fails(server, _ask_over_tcp, server)
+    return "no answer"
+
+
+def _ask_over_tcp(server: str) -> None:
+    with socket.create_connection((server, 53), 1) as question:
+        question.sendall(len(_QUERY).to_bytes(2, "big") + _QUERY)
+        if not question.recv(512):
+            raise ConnectionResetError(errno.ECONNRESET, "closed without an answer")
 
 
 @TABLE.case("multicast", "mDNS and LLMNR", "no answer")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import functools
 import os
 import select
 import socket
 import stat
 import struct
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +32,7 @@ _RTM_NEWLINK, _RTM_NEWROUTE = 16, 24
 _NLM_F_REQUEST_ACK = 5
 _ERROR_MESSAGE = 2
 _PROXY = ("egress", 3128)
+_ANSWERS_WITHIN_S, _COMPLETE = 1.5, 2
 _PLACES_OF_SOCKETS = ("/run", "/var", "/tmp", "/etc", "/opt", "/home", "/root", "/mnt", "/media", "/srv")  # noqa: S108
 
 
@@ -50,6 +55,22 @@ def _datagram(family: int, kind: int, protocol: int, to: tuple[str, int]) -> Non
         attempt.settimeout(1)
         attempt.connect(to)
         attempt.send(b"\x08\0\xf7\xff\0\0\0\0")
+    if family == socket.AF_INET and _default_routes() and not _gateway_answers():
+        raise OSError(errno.EHOSTUNREACH, "the gateway is not there")
+
+
+def _default_routes() -> list[list[str]]:
+    lines = [line.split() for line in Path("/proc/net/route").read_text().splitlines()[1:]]
+    return [line for line in lines if line[1] == "00000000"]
+
+
+@functools.cache
+def _gateway_answers() -> bool:
+    """Say whether the gateway of a default route has a hardware address: what is sent through another goes nowhere."""
+    gateways = {socket.inet_ntoa(bytes.fromhex(line[2])[::-1]) for line in _default_routes()}
+    time.sleep(_ANSWERS_WITHIN_S)
+    neighbours = [line.split() for line in Path("/proc/net/arp").read_text().splitlines()[1:]]
+    return any(line[0] in gateways and int(line[2], 16) & _COMPLETE for line in neighbours)
 
 
 @TABLE.case("tcp4", "connect to addresses of the Internet, of clouds' metadata and of private networks")
@@ -111,9 +132,13 @@ def _other_sockets() -> Iterator[tuple[int, int]]:
 
 @TABLE.case("routes", "a route to anywhere", "there is none")
 def _routes(_: Targets) -> str:
-    lines = Path("/proc/net/route").read_text().splitlines()[1:]
-    if default := [line.split()[0] for line in lines if line.split()[1] == "00000000"]:
+    if default := [line[0] for line in _default_routes()]:
+        with contextlib.suppress(OSError):
+            _datagram(socket.AF_INET, socket.SOCK_DGRAM, 0, (ADDRESSES[socket.AF_INET][0], PORTS[0]))
+        if not _gateway_answers():
+            raise Skipped(f"a default route through {', '.join(default)}, to a gateway that is not there")
         raise Broken(f"a default route through {', '.join(default)}")
+    lines = Path("/proc/net/route").read_text().splitlines()[1:]
     return f"{len(lines)} routes, none of them a default"
 
 
