@@ -145,7 +145,7 @@ def _mounts(_: Targets) -> str:
     lenient = [mount[1] for mount in found if "nosuid" not in mount[3].split(",")]
     for _source, place, kind, options, *_rest in found:
         own = place.startswith(_WRITABLE_MOUNTS) or place == "/proc"
-        if "rw" not in options.split(",") or own or _is_null_device(place):
+        if "rw" not in options.split(",") or own or _is_hidden(place):
             continue
         if os.access(place, os.W_OK):
             raise Broken(f"{place} ({kind}) is writable")
@@ -163,9 +163,12 @@ def _no_new_privileges() -> bool:
     return "NoNewPrivs:\t1" in Path("/proc/self/status").read_text()
 
 
-def _is_null_device(place: str) -> bool:
-    """A container shows ``/dev/null`` in place of what is masked."""
-    return os.stat(place).st_rdev == os.makedev(1, 3)  # noqa: PTH116
+def _is_hidden(place: str) -> bool:
+    """A container shows ``/dev/null`` in place of a file that is masked, and nothing below a directory."""
+    try:
+        return os.stat(place).st_rdev == os.makedev(1, 3)  # noqa: PTH116
+    except OSError:
+        return True
 
 
 @TABLE.case("temporary-files", "fill the machine's memory by way of temporary files", "bounded")

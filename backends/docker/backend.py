@@ -128,9 +128,11 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         if shutil.which("docker") is None:
             raise UnavailableError("the docker command is not installed", hint=_CLIENT_HINT)
         facts = self._engine().check()
-        from backends.docker.plan import resolve
+        from backends.docker.plan import check_root, resolve
 
-        return resolve(spec, self._full_name, self._endpoint, int(facts["MemTotal"]))
+        if os.getuid() == 0:
+            check_root(spec, self._endpoint)
+        return resolve(spec, self._full_name, self._endpoint, facts)
 
     def launch(self, plan: DockerPlan) -> Bottle:
         """Make the bottle and its sidecars; see the contract."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backends.docker.engine import explained
 from bottlemux.errors import UsageError
 from bottlemux.files import make_private_dir, write_atomic
 
@@ -49,6 +50,9 @@ def output_of(engine: Engine, image: str, script: str) -> str:
             api.start(container)
             api.wait(container, timeout=60)
             output: bytes = api.logs(container, stdout=True, stderr=False)
+            complaint: bytes = b"" if output else api.logs(container, stdout=False, stderr=True)
         finally:
             api.remove_container(container, force=True)
+    if complaint:
+        raise explained(f"run anything in the image {image}", complaint.decode(errors="replace"))
     return output.decode(errors="replace")

@@ -118,6 +118,8 @@ def create_agent(engine: Engine, plan: DockerPlan, sources: Sources, image: str,
         _NO_NEW_PRIVILEGES,
         f"seccomp={seccomp.cached_profile(spec.paths.state / 'cache')}",
     ]
+    if plan.runtime:
+        limits["runtime"] = plan.runtime
     limits["tmpfs"] = {tree.target: _REPLACED for tree in plan.trees}
     host = _host_config(engine, plan, list(_agent_mounts(plan, sources)), **limits)
     host["MaskedPaths"] = list(_MASKED)  # the library knows no option for it

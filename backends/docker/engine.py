@@ -82,7 +82,7 @@ class Engine:
         try:
             yield
         except APIError as error:
-            raise _translated(doing, str(error.explanation or error)) from error
+            raise explained(doing, str(error.explanation or error)) from error
         except (DockerException, RequestException) as error:
             raise self._unreachable(str(error)) from error
 
@@ -132,6 +132,12 @@ class Engine:
             except ImageNotFound:
                 return ""
 
+    def image_label(self, reference: str, label: str) -> str:
+        """Return a label of an image that the engine has; empty when it has none of that name."""
+        with self.translated("look at an image"):
+            labels: dict[str, str] = self.api.inspect_image(reference)["Config"].get("Labels") or {}
+        return labels.get(label, "")
+
     def build(
         self, context: bytes, tag: str, arguments: Mapping[str, str], labels: Mapping[str, str]
     ) -> Iterator[str]:
@@ -147,7 +153,7 @@ class Engine:
             for event in events:
                 if "error" in event:
                     last = " / ".join(line for line in tail[-3:] if line)
-                    raise _translated(f"build {tag}", f"{event['error']} ({last})")
+                    raise explained(f"build {tag}", f"{event['error']} ({last})")
                 for line in str(event.get("stream", "")).splitlines():
                     tail = [*tail[-5:], line.strip()]
                     yield line
@@ -246,7 +252,8 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())[:300]
 
 
-def _translated(doing: str, text: str) -> BottlemuxError:
+def explained(doing: str, text: str) -> BottlemuxError:
+    """Return the error for what an engine said when it could not do something, its JSON or its bare text."""
     with contextlib.suppress(ValueError, AttributeError, TypeError):
         text = str(json.loads(text)["message"])
     for pattern, message, hint in _TRANSLATIONS:

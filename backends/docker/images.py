@@ -31,6 +31,7 @@ class Source:
 
     name: str
     files: Mapping[str, bytes]
+    executable: frozenset[str] = frozenset()
 
     @property
     def tag(self) -> str:
@@ -38,6 +39,8 @@ class Source:
         digest = hashlib.sha256()
         for name, data in sorted(self.files.items()):
             digest.update(f"{name}\0{len(data)}\0".encode() + data)
+        for name in sorted(self.executable):
+            digest.update(f"{name}\0".encode())
         return f"{names.REPOSITORY}/{self.name}:{digest.hexdigest()[:_DIGEST_LENGTH]}"
 
     def archive(self) -> bytes:
@@ -46,7 +49,7 @@ class Source:
         with tarfile.open(fileobj=buffer, mode="w") as archive:
             for name, data in sorted(self.files.items()):
                 entry = tarfile.TarInfo(name)
-                entry.size, entry.mode = len(data), 0o644
+                entry.size, entry.mode = len(data), 0o755 if name in self.executable else 0o644
                 archive.addfile(entry, io.BytesIO(data))
         return buffer.getvalue()
 
@@ -69,7 +72,8 @@ def directory_source(directory: Path) -> Source:
     """Return what the user's own Dockerfile in ``directory`` makes."""
     if not (directory / "Dockerfile").is_file():
         raise UsageError(f"{str(directory)!r} has no Dockerfile")
-    return Source("own", _files(directory))
+    files = _files(directory)
+    return Source("own", files, frozenset(name for name in files if os.access(directory / name, os.X_OK)))
 
 
 def _sidecars_package() -> Path:
@@ -111,9 +115,15 @@ def ensure(
     engine: Engine, source: Source, say: Callable[[str], object], options: BuildOptions | None = None
 ) -> str:
     """Return the image of ``source``, built when the engine does not have it; ``say`` gets the progress."""
-    if not engine.image_id(source.tag):
-        build(engine, source, say, options or BuildOptions.from_environ())
+    options = options or BuildOptions.from_environ()
+    if not engine.image_id(source.tag) or _has_another_base(engine, source.tag, options):
+        build(engine, source, say, options)
     return source.tag
+
+
+def _has_another_base(engine: Engine, tag: str, options: BuildOptions) -> bool:
+    """Whoever names no base takes what there is: it may have been built on a mirror's."""
+    return bool(options.base_image) and engine.image_label(tag, names.BASE_LABEL) != options.base_image
 
 
 def build(engine: Engine, source: Source, say: Callable[[str], object], options: BuildOptions) -> None:

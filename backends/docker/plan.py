@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backends.contract import BottlePlan
 from backends.docker import walls
@@ -12,6 +12,7 @@ from backends.docker.endpoint import described, is_elsewhere
 from backends.environment import bottle_environ
 from backends.programs import HOME
 from backends.workspace import Protection, plan_protection
+from bottlemux.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ DEFAULT_PROCESS_LIMIT = 4096
 AGENT_ID = 1000
 """User and group of the agent where the operator is root."""
 WORKSPACE = "/workspace"
+GVISOR = "runsc"
+_NO_DEFAULT_ROUTE_SINCE = 25
 _NO_PROTECTION = Protection((), (), ())
 _LOOPBACK = ("127.", "localhost", "[::1]")
 
@@ -48,6 +51,10 @@ class DockerPlan(BottlePlan):
     cpus: float | None
     memory: int | None
     pids: int
+    runtime: str = ""
+    """The engine's runtime for the agent's container; empty is its own choice."""
+    routing: str = ""
+    """What of the engine's routes stays in the bottle, for a person."""
     chosen_by: str = ""
     """The figures by which the engine was chosen, where it was."""
 
@@ -73,6 +80,13 @@ class DockerPlan(BottlePlan):
         work = walls.Tree(self.workspace, WORKSPACE, protection.paths, protection.pinned)
         return (walls.Tree(self.spec.files.home, HOME), work) if self.is_walled else ()
 
+    @property
+    def left_to_engine(self) -> str:
+        """What this operator cannot take away from an engine's container; empty where all walls are built."""
+        if self.is_walled or self.runtime:
+            return ""
+        return f"mounts without nosuid (but nothing gains privileges){self.routing}"
+
     def details(self) -> Sequence[tuple[str, str]]:
         """Return what is particular here: engine, image, limits, and what is protected in a mounted workspace."""
         rows = [
@@ -80,6 +94,10 @@ class DockerPlan(BottlePlan):
             ("image", self.image or "agent"),
             ("limits", self._limits()),
         ]
+        if self.runtime:
+            rows.append(("runtime", f"{self.runtime} (gVisor): a kernel of the bottle's own"))
+        if self.left_to_engine:
+            rows.append(("not here", self.left_to_engine))
         if self.protection.paths:
             rows.append(("read-only", ", ".join(self.protection.paths)))
         return rows
@@ -93,26 +111,49 @@ class DockerPlan(BottlePlan):
         return ", ".join(part for part in parts if part)
 
 
-def resolve(spec: BottleSpec, backend_name: str, endpoint: str, installed_memory: int) -> DockerPlan:
-    """Return the plan of ``spec`` for the engine at ``endpoint``, which has so much memory."""
+def check_root(spec: BottleSpec, endpoint: str) -> None:
+    """Raise where a root operator cannot give the bottle's user, who is not root, the files that it needs."""
+    if is_elsewhere(endpoint):
+        return
+    if not walls.can_be_built():
+        raise UnavailableError(
+            "this root may not administer the system (CAP_SYS_ADMIN), so a bottle's user would have no files",
+            hint="run bottlemux as an ordinary user in the docker group",
+        )
+    for directory in {spec.paths.state, spec.directory if spec.workspace == "mount" else spec.paths.state}:
+        walls.check(directory)
+
+
+def resolve(spec: BottleSpec, backend_name: str, endpoint: str, facts: Mapping[str, Any]) -> DockerPlan:
+    """Return the plan of ``spec`` for the engine at ``endpoint``, which says ``facts`` of itself."""
     resources = spec.resolved.bottle.resources
+    is_walled = walls.can_be_built() and not is_elsewhere(endpoint)
     return DockerPlan(
         spec=spec,
         backend_name=backend_name,
         warnings=tuple(_warnings(spec)),
         endpoint=endpoint,
-        installed_memory=installed_memory,
+        installed_memory=int(facts["MemTotal"]),
         user=(AGENT_ID, AGENT_ID)
         if os.getuid() == 0 or is_elsewhere(endpoint)
         else (os.getuid(), os.getgid()),
         operator=(AGENT_ID, AGENT_ID) if is_elsewhere(endpoint) else (os.getuid(), os.getgid()),
-        is_walled=walls.can_be_built() and not is_elsewhere(endpoint),
+        is_walled=is_walled,
+        # Its kernel is its own: nobody can enter it to give a root operator's files another owner.
+        runtime=GVISOR if GVISOR in facts.get("Runtimes", {}) and not is_walled else "",
+        routing=_routing(facts),
         environ=bottle_environ(spec),
         protection=plan_protection(spec.directory) if spec.workspace == "mount" else _NO_PROTECTION,
         cpus=resources.cpus,
         memory=resources.memory,
         pids=resources.pids or DEFAULT_PROCESS_LIMIT,
     )
+
+
+def _routing(facts: Mapping[str, Any]) -> str:
+    major = str(facts.get("ServerVersion", "")).partition(".")[0]
+    is_old = major.isdigit() and int(major) < _NO_DEFAULT_ROUTE_SINCE
+    return ", and a default route that leads nowhere (engine before 25)" if is_old else ""
 
 
 def _warnings(spec: BottleSpec) -> list[str]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bottlemux.errors import BottlemuxError
+from bottlemux.errors import BottlemuxError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -58,13 +58,18 @@ def can_be_built() -> bool:
     return False
 
 
-def refusal(directory: Path) -> str:
-    """Return why the files of ``directory`` cannot be shown with another owner; empty when they can."""
+def check(directory: Path) -> None:
+    """Raise ``UsageError`` where the files of ``directory``, or the first above that exists, can get no other owner."""
+    place = next(path for path in (directory, *directory.parents) if path.is_dir())
     try:
-        with _mapped(Tree(directory, ""), (1, 1)):
-            return ""
+        with _mapped(Tree(place, ""), (1, 1)):
+            return
     except OSError as error:
-        return f"{error.strerror} (a kernel from 5.12 and a file system with ID-mapped mounts are needed)"
+        raise UsageError(
+            f"you are root, and the files of {str(place)!r} cannot be shown to the bottle's user as its own: "
+            f"{error.strerror} (it takes Linux 5.12 and a file system with ID-mapped mounts)",
+            hint="run bottlemux as an ordinary user in the docker group",
+        ) from error
 
 
 def build(process: int, trees: Sequence[Tree]) -> None:
@@ -72,6 +77,13 @@ def build(process: int, trees: Sequence[Tree]) -> None:
 
     Nothing of the agent's may run in there yet.
     """
+    try:
+        _build(process, trees)
+    except OSError as error:
+        raise BottlemuxError(f"cannot finish the bottle's walls: {error.strerror}") from error
+
+
+def _build(process: int, trees: Sequence[Tree]) -> None:
     status = Path(f"/proc/{process}/status").read_text("ascii")
     user, group = (int(status.partition(f"{name}:")[2].split()[0]) for name in ("Uid", "Gid"))
     with contextlib.ExitStack() as stack:
@@ -87,7 +99,7 @@ def build(process: int, trees: Sequence[Tree]) -> None:
         thread.start()
         thread.join()
     if failures:
-        raise BottlemuxError(f"cannot finish the bottle's walls: {failures[0].strerror}") from failures[0]
+        raise failures[0]
 
 
 @contextlib.contextmanager

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
+import tarfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from backends.docker import images
+from backends.docker.endpoint import find_endpoint
 from backends.docker.engine import Engine
 from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError, UsageError
 from tests.backends.world import until
@@ -119,3 +122,29 @@ def test_a_tag_follows_from_the_content(tmp_path: Path) -> None:
     assert images.directory_source(tmp_path).tag == first
     (tmp_path / "more").write_text("x")
     assert images.directory_source(tmp_path).tag != first
+
+
+def test_a_program_of_the_context_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM a\n")
+    (tmp_path / "run").write_text("#!/bin/sh\n")
+    plain = images.directory_source(tmp_path)
+    (tmp_path / "run").chmod(0o755)
+    source = images.directory_source(tmp_path)
+    assert source.tag != plain.tag
+    with tarfile.open(fileobj=io.BytesIO(source.archive())) as archive:
+        assert [(one.name, one.mode) for one in archive] == [("Dockerfile", 0o644), ("run", 0o755)]
+
+
+def test_another_base_is_another_image(tmp_path: Path) -> None:
+    """Whoever names a base gets it; whoever names none takes what was built."""
+    base = os.environ.get("BOTTLEMUX_BASE_IMAGE", "debian:stable-slim")
+    (tmp_path / "Dockerfile").write_text("ARG BASE_IMAGE=none\nFROM ${BASE_IMAGE}\n")
+    engine, source, said = Engine(find_endpoint()), images.directory_source(tmp_path), list[str]()
+    other = "bottlemux-test-base:1"
+    docker("tag", base, other)
+    try:
+        for wanted, built in ((base, 1), (base, 1), (other, 2), ("", 2)):
+            images.ensure(engine, source, said.append, images.BuildOptions(base_image=wanted))
+            assert len([line for line in said if line.startswith("building")]) == built, wanted
+    finally:
+        docker("rmi", "-f", source.tag, other)
