@@ -36,7 +36,7 @@ def _attach(context: Context, _subject: Subject) -> Prepared:
         from bottlemux.lifecycle.attaching import prepare_workspace
 
         prepare_workspace(context, size=_terminal_size())
-        return GoTo()
+        return GoTo(context.workspace.dashboard.landing())
 
     return Prepared(carry_out)
 

@@ -51,7 +51,7 @@ def run(context: Context, options: argparse.Namespace) -> int:
         arrange_session(context, file, yes=options.yes)
         layout = None
     prepare_workspace(context, size=(columns, rows), layout=layout)
-    return console.become(context.workspace.attach_argv())
+    return console.become(context.workspace.attach_argv(context.workspace.dashboard.landing()))
 
 
 def _layout(context: Context, name: str) -> LayoutFile:

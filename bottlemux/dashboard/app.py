@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.application import Application, in_terminal
 from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.output import ColorDepth
 
 from bottlemux.dashboard.columns import Table
 from bottlemux.dashboard.desk import Desk
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 _ESCAPE_S = 0.1
 # Rows are sorted anew only when no hand was at keys or mouse for so long.
 _SETTLED_S = 3.0
+
+
+def _color_depth(context: Context) -> ColorDepth | None:
+    """Return no colours for terminals that have none; what is left to the library knows ``NO_COLOR``."""
+    return ColorDepth.DEPTH_1_BIT if context.environ.get("TERM", "").startswith("vt") else None
 
 
 def _marks(context: Context) -> Callable[[str], str]:
@@ -78,6 +84,7 @@ class Dashboard:
             include_default_pygments_style=False,
             full_screen=True,
             mouse_support=True,
+            color_depth=_color_depth(context),
             input=terminal_input,
             output=terminal_output,
             before_render=lambda _app: self._follow(),

@@ -158,7 +158,7 @@ def relaunch(context: Context, record: Metadata, planned: Planned) -> tuple[Meta
 def _show(context: Context, record: Metadata, bottle: Bottle, *, anew: bool) -> str:
     window = context.workspace.find(record.identity)
     if window is not None:
-        context.workspace.revive_dashboard()
+        context.workspace.dashboard.revive()
         return revive(context, record, bottle, window, anew=anew)
     _open_window(context, window_for(context, record, bottle))
     return "window opened again"
@@ -233,7 +233,7 @@ def stop(context: Context, identity: str) -> None:
         )  # a supervisor that was killed left it, and the end is wanted now
     context.workspace.close(identity)
     conversations.keep(files)
-    context.workspace.end_if_unused()
+    context.workspace.dashboard.end_if_unused()
 
 
 def _end_unheld(context: Context, identity: str) -> None:

@@ -57,10 +57,10 @@ class Workspace:
     ) -> None:
         env = os.environ if environ is None else environ
         self.server = server
-        self._dashboard = dashboard
         self._options = options
         self._home = env.get("HOME") or "/"
         self._pane = env.get("TMUX_PANE", "")
+        self.dashboard = dashboard_window.DashboardWindow(server, dashboard, self._home)
         self._shell = env.get("SHELL") or "/bin/sh"
 
     def exists(self) -> bool:
@@ -84,21 +84,8 @@ class Workspace:
         if not self.exists():
             self._create([], size)
         else:
-            self.revive_dashboard()
+            self.dashboard.revive()
         return None
-
-    def revive_dashboard(self) -> None:
-        """Bring the dashboard's window back if the session is there without it, or with one that ended."""
-        with contextlib.suppress(ServerGoneError):
-            if commands := self._reviving(self.server.batch([dashboard_window.LIST_COMMAND])):
-                self.server.batch(commands)
-
-    def end_if_unused(self) -> None:
-        """End a session that nobody looks at and in which nothing is left but the dashboard."""
-        with contextlib.suppress(TmuxError):
-            panes = dashboard_window.unused_panes(self.server.batch([dashboard_window.LIST_COMMAND]))
-            if panes:
-                self.server.batch([["kill-pane", "-t", pane] for pane in panes])
 
     def open_window(self, spec: WindowSpec) -> WindowInfo:
         """Open one window; see :meth:`open_windows`."""
@@ -266,14 +253,7 @@ class Workspace:
                 raise BottlemuxError(
                     f"{spec.slug} has a window already", hint="see it with: bottlemux attach"
                 )
-        return has_session(lines, building.SESSION), windows, self._reviving(lines)
-
-    def _reviving(self, lines: Lines) -> Commands:
-        """Return what the dashboard needs; what runs in it is asked for only if it needs anything."""
-        if not dashboard_window.revive_commands(lines, ("true",), self._home):
-            return []
-        argv = self._dashboard()
-        return dashboard_window.revive_commands(lines, argv, self._home) if argv else []
+        return has_session(lines, building.SESSION), windows, self.dashboard.reviving(lines)
 
     def _build(self, builds: Sequence[Batch], size: tuple[int, int], *, exists: bool) -> Lines:
         if not exists:
@@ -284,10 +264,8 @@ class Workspace:
     def _create(self, builds: Sequence[Batch], size: tuple[int, int]) -> Lines:
         self.server.require_version()
         built = [command for build in builds for command in build]
-        dashboard = self._dashboard()
-        if dashboard:
-            commands = dashboard_window.session_commands(dashboard, built, size, self._home)
-        else:
+        commands = self.dashboard.creating(built, size)
+        if not commands:
             built = built or building.home_window(self._shell, self._home)
             commands = [*building.session_commands(size, self._home), *built, *building.drop_placeholder()]
         try:
