@@ -14,6 +14,7 @@ import pytest
 from bottlemux.errors import BottlemuxError
 from bottlemux.paths import BottlePaths
 from bottlemux.state.liveness import (
+    LockProbe,
     RuntimeStatus,
     ServiceStatus,
     hold,
@@ -48,6 +49,19 @@ def bottle(tmp_path: Path) -> BottlePaths:
 def test_a_bottle_that_never_ran_is_dead_and_stays_untouched(bottle: BottlePaths) -> None:
     assert not is_alive(bottle)
     assert not bottle.lock.exists()
+
+
+def test_a_probe_sees_a_bottle_begin_and_end_and_keeps_nothing_open(bottle: BottlePaths) -> None:
+    probe, before = LockProbe(bottle), len(os.listdir("/proc/self/fd"))
+    assert not probe.is_alive()
+    for _ in range(2):
+        lock = hold(bottle.lock)
+        assert probe.is_alive()
+        assert probe.is_alive()
+        os.close(lock)
+        assert not probe.is_alive()
+    os.close(hold(bottle.lock))
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_the_lock_goes_with_its_holder_however_that_ends(bottle: BottlePaths) -> None:
