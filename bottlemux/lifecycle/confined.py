@@ -41,14 +41,12 @@ def confined_argv(
 
     It sees the directories ``readable`` and ``writable``, each at its second name, and works in ``/work``.
     """
-    from backends.bubblewrap.sandbox import system_view
-
+    limited = f"ulimit -f {_MAX_FILE_KIB * 2}; {script}"
     bwrap = shutil.which("bwrap")
     if bwrap is None:
-        raise UnavailableError(
-            "bwrap is not installed: an agent's files are looked at in a sandbox only",
-            hint="sudo apt-get install bubblewrap",
-        )
+        return _container_argv(limited, arguments, readable, writable)
+    from backends.bubblewrap.sandbox import system_view
+
     options = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
     options += ["--uid", "1000", "--gid", "1000", "--tmpfs", "/", "--proc", "/proc", "--dev", "/dev"]
     options += [word for name, value in _ENVIRON.items() for word in ("--setenv", name, value)]
@@ -58,5 +56,23 @@ def confined_argv(
     options += ["--tmpfs", "/tmp"]  # noqa: S108 - inside the sandbox
     options += [word for source, target in readable for word in ("--ro-bind", str(source), target)]
     options += [word for source, target in writable for word in ("--bind", str(source), target)]
-    limited = f"ulimit -f {_MAX_FILE_KIB * 2}; {script}"
     return [bwrap, *options, "--chdir", WORK, "--", "/bin/sh", "-ec", limited, "sh", *arguments]
+
+
+def _container_argv(
+    script: str,
+    arguments: Iterable[str],
+    readable: Iterable[tuple[Path, str]],
+    writable: Iterable[tuple[Path, str]],
+) -> list[str]:
+    """Return the same for a machine with an engine and without bubblewrap."""
+    from backends.docker import throwaway
+
+    mounts = [*((*one, False) for one in readable), *((*one, True) for one in writable)]
+    try:
+        return throwaway.argv(script, *arguments, environ=_ENVIRON, work=WORK, mounts=mounts)
+    except UnavailableError as error:
+        raise UnavailableError(
+            f"an agent's files are looked at in a sandbox only: bwrap is not installed, and {error.message}",
+            hint="sudo apt-get install bubblewrap",
+        ) from error
