@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from backends.bubblewrap import standins
 from backends.contract import Bottle, ExecResult
 from backends.docker import enter, linking, names
+from backends.docker.endpoint import is_elsewhere, login_variables
 from backends.terminal import terminal_environ
 from bottlemux.errors import BottlemuxError, UsageError
 
@@ -33,7 +34,9 @@ class DockerBottle(Bottle):
     def claude_argv(self, argv: Sequence[str], *, tty: bool = True) -> list[str]:
         """Return the host command that runs ``argv`` in the bottle."""
         own = [sys.executable, "-I", "-m", "backends.docker.enter", self._endpoint]
-        return [*own, names.agent_container(self.identity), *(["-t"] if tty else []), "--", *argv]
+        found = login_variables() if is_elsewhere(self._endpoint) else {}
+        variables = [f"{name}={value}" for name, value in found.items()]
+        return [*own, names.agent_container(self.identity), *(["-t"] if tty else []), *variables, "--", *argv]
 
     def exec(self, script: str, *, user: str = USER) -> ExecResult:
         """Run a shell ``script`` in the bottle and wait for it."""

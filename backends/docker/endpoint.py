@@ -37,6 +37,11 @@ def client_argv(endpoint: str, *words: str) -> list[str]:
     return ["docker", *(("--host", endpoint) if context == endpoint else ("--context", context)), *words]
 
 
+def login_variables() -> dict[str, str]:
+    """Return where this process finds contexts and keys: places, no secrets. A pane's own tmux may not know them."""
+    return {name: os.environ[name] for name in ("DOCKER_CONFIG", "SSH_AUTH_SOCK") if name in os.environ}
+
+
 def client_environ() -> dict[str, str]:
     """Return the variables that the client and ssh need, and no other of this process's."""
     return {name: os.environ[name] for name in _CLIENT_VARIABLES if name in os.environ}

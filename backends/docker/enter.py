@@ -253,9 +253,12 @@ def _last_line(complaint: bytes) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run as ``enter ENGINE CONTAINER [-t] -- ARGV...``."""
+    """Run as ``enter ENGINE CONTAINER [-t] [NAME=VALUE...] -- ARGV...``; variables that are set stay as they are."""
     at = arguments.index("--")
     engine, container, *options = arguments[:at]
+    for name, separator, value in (option.partition("=") for option in options):
+        if separator:
+            os.environ.setdefault(name, value)
     environ = terminal_environ()
     command = Command(
         engine, container, tuple(arguments[at + 1 :]), environ=environ, terminal="-t" in options
