@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import shutil
 from typing import TYPE_CHECKING
 
 from bottlemux.cli import console
@@ -34,13 +34,11 @@ def run(context: Context, options: argparse.Namespace) -> int:
     """Make the workspace where there is none, open the windows of bottles that run without one, and go there."""
     from bottlemux.lifecycle.attaching import prepare_workspace
     from bottlemux.lifecycle.warming import warm_up
+    from bottlemux.session.workspace import DEFAULT_SIZE
 
     if not console.is_interactive():
         raise UsageError("there is no terminal to attach", hint="bottlemux status shows what runs")
-    try:
-        columns, rows = os.get_terminal_size()
-    except OSError:
-        columns, rows = 200, 50
+    columns, rows = shutil.get_terminal_size(DEFAULT_SIZE)
     with contextlib.suppress(OSError):
         warm_up(context)
     layout = options.layout

@@ -35,7 +35,7 @@ def _run_shortly(words: list[str]) -> int | None:
         from bottlemux.cli.quick import follow_audit
 
         return follow_audit(words)
-    if words[:1] in (["start"], ["stop"], ["palette"]) or words[:2] == ["keys", "act"]:
+    if words[:1] in (["attach"], ["start"], ["stop"], ["palette"]) or words[:2] == ["keys", "act"]:
         from bottlemux.cli.handover import hand_over
 
         return hand_over(words)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 _NEEDED_BY_START = (
     "bottlemux.cli.dispatch",
+    "bottlemux.cli.attach",
     "bottlemux.cli.start",
+    "bottlemux.lifecycle.attaching",
     "bottlemux.lifecycle.running",
     "bottlemux.session.workspace",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 from typing import TYPE_CHECKING
 
@@ -208,7 +209,7 @@ class Workspace:
         client = [["display-message", "-p", "-t", self._pane, "#{client_width} #{client_height}"]]
         lines = self.server.batch([status, *(client if inside and self._pane else []), LIST_COMMAND])
         attached, bars = lines.pop(0).split(" ")
-        columns, rows = os.get_terminal_size()
+        columns, rows = shutil.get_terminal_size(DEFAULT_SIZE)
         if inside and self._pane:
             columns, rows = map(int, lines.pop(0).split(" "))
         rows -= {"off": 0, "on": 1}[bars] if bars in {"off", "on"} else int(bars)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bottlemux.errors import NotFoundError, UsageError
+from bottlemux.session.geometry import size_of
 from bottlemux.session.models import PaneSpec
 from bottlemux.session.server import TmuxServer
 from bottlemux.session.workspace import Workspace
@@ -92,7 +93,7 @@ def test_new_windows_do_not_take_the_screen_and_fit_it(
     until(lambda: server.batch([["display-message", "-p", "-t", first.window_id, size]]) == ["133"])
     second = workspace.open_window(spec("two-22222"))
     assert clients(server) == [f"bottlemux {first.window_id}"]
-    assert second.layout.partition(",")[2].startswith("133x")
+    assert size_of(second.layout)[0] == 133
     workspace.select("two-22222")
     assert clients(server) == [f"bottlemux {second.window_id}"]
 

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bottlemux.session.geometry import Cell, LayoutError, checksum, layout_string, parse_layout_string, share
+from bottlemux.session.geometry import (
+    Cell,
+    LayoutError,
+    checksum,
+    layout_string,
+    panes_in_order,
+    parse_layout_string,
+    share,
+    size_of,
+)
 from bottlemux.session.models import PaneSpec
 from tests.session.conftest import IDLE, spec
 
@@ -135,5 +144,30 @@ def test_tmux_takes_our_strings_and_gives_them_back(workspace: Workspace, tree: 
     workspace.server.batch([["select-layout", "-t", window.window_id, text]])
     found = workspace.find(window.slug)
     assert found is not None
-    assert leaves(found.layout) == leaves(text)
+    boxes = "#{pane_width},#{pane_height},#{pane_left},#{pane_top}"
+    lines = workspace.server.batch([["list-panes", "-t", window.window_id, "-F", boxes]])
+    assert [tuple(map(int, line.split(","))) for line in lines] == leaves(text)
     assert layout_string(parse_layout_string(found.layout), 173, 47) == text
+    assert panes_in_order(found.layout) == [pane.pane_id for pane in found.panes]
+    assert size_of(found.layout) == (173, 47)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"V":2,"L":{"t":"p","w":200,"h":50,"x":0,"y":0,"a":true,"i":0,"I":"%1"}}', Cell()),
+        (
+            '{"V":2,"L":{"t":"h","c":[{"t":"p","w":60},{"t":"v","w":59,"c":[{"t":"p","h":20},{"t":"p","h":19}]}],"w":9}}',
+            Cell(children=(Cell(60), Cell(59, "rows", (Cell(20), Cell(19))))),
+        ),
+    ],
+)
+def test_json_of_newer_versions_is_read(text: str, expected: Cell) -> None:
+    assert parse_layout_string(text) == expected
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"L":[]}', '{"L":{"t":"f","w":1,"h":1}}', '{"L":{"t":"p","w":0,"h":1}}',
+                                  '{"L":{"t":"h","w":9,"h":1,"c":7}}', '{"L":' * 2000])  # fmt: skip
+def test_other_json_is_refused(text: str) -> None:
+    with pytest.raises(LayoutError):
+        parse_layout_string(text)
