@@ -90,12 +90,12 @@ def _still_open(store: ProposalStore, named: Proposal, seen: str) -> Proposal:
         raise BottlemuxError(
             f"proposal {proposal.id} is not what was shown",
             hint=f"bottlemux approvals show {proposal.id}",
-            topic="approvals",
+            topic="deciding",
         )
     if proposal.state != "pending":
         when = f" at {proposal.decided_at} by {proposal.decided_by}" if proposal.decided_at else ""
         raise BottlemuxError(
-            f"proposal {proposal.id} was decided before: {proposal.state}{when}", topic="approvals"
+            f"proposal {proposal.id} was decided before: {proposal.state}{when}", topic="deciding"
         )
     return proposal
 

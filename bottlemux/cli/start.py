@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to ``parser``."""
-    parser.add_argument("agent", metavar="AGENT", help="the agent's name (bottlemux list agents)")
+    parser.add_argument(
+        "agent",
+        metavar="AGENT",
+        nargs="?",
+        help="the agent's name (bottlemux list agents); default: the one that config.toml names",
+    )
     parser.add_argument("--backend", metavar="B", help="what runs the bottle (bottlemux list backends)")
     parser.add_argument("--cwd", metavar="DIR", type=Path, help="the project directory (default: this one)")
     parser.add_argument(
@@ -45,7 +50,7 @@ def run(context: Context, options: argparse.Namespace) -> int:
     from bottlemux.lifecycle.running import start
 
     request = StartRequest(
-        agent=options.agent,
+        agent=options.agent or _usual_agent(context),
         backend=options.backend,
         cwd=options.cwd,
         workspace=options.workspace,
@@ -69,6 +74,16 @@ def run(context: Context, options: argparse.Namespace) -> int:
     if options.detach or not console.is_interactive():
         return 0
     return console.become(context.workspace.attach_argv(slug))
+
+
+def _usual_agent(context: Context) -> str:
+    from bottlemux.errors import UsageError
+    from bottlemux.manifest.config import load_config
+
+    usual = load_config(context.paths).agent
+    if usual is None:
+        raise UsageError("the following arguments are required: AGENT", hint="bottlemux start --help")
+    return usual
 
 
 def _read_prompt() -> str:

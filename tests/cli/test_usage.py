@@ -126,3 +126,12 @@ def test_a_mistyped_slug_too(world: World, slug: str) -> None:
 
 def test_list_alone_is_what_runs(world: World, slug: str) -> None:
     assert slug in world.run("list")
+
+
+def test_the_agent_may_be_the_one_that_the_settings_name(world: World) -> None:
+    assert "required: AGENT" in world.try_run("start", "--dry-run").stderr
+    (world.config / "config.toml").write_text('agent = "shell"\n')
+    try:
+        assert "agent      shell in bottle quiet" in world.run("start", "--dry-run")
+    finally:
+        (world.config / "config.toml").unlink()

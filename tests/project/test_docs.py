@@ -107,6 +107,10 @@ def sources() -> list[str]:
     ]
 
 
+def test_no_topic_hides_behind_a_command() -> None:
+    assert set(topics()) & set(dispatch.COMMANDS) == set()
+
+
 @pytest.mark.parametrize("topic", topics())
 def test_a_topic_is_shown_with_its_title(topic: str) -> None:
     text = topic_text(topic)
