@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backends import guest, workspace
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from backends.contract import BottleSpec
     from bottlemux.paths import BottlePaths
+
+_SHIPPED = Path(__file__).with_name("data")
 
 
 @contextlib.contextmanager
@@ -77,3 +80,11 @@ def provision_skills(spec: BottleSpec) -> None:
     if link is not None and spec.makes_home:
         make_private_dir((files.home / link[0]).parent)
         (files.home / link[0]).symlink_to(link[1])
+
+
+def place_shipped_program(spec: BottleSpec) -> None:
+    """Bring in a program that comes with bottlemux; where a bottle has an image, any other one is the image's."""
+    name = spec.resolved.agent.program[0]
+    shipped = _SHIPPED / name
+    if "/" not in name and shipped.is_file():
+        write_atomic(spec.files.guest / "bin" / name, shipped.read_bytes(), mode=0o755, durable=False)

@@ -19,7 +19,11 @@ ENTRY_POINT_GROUP = "bottlemux.backends"
 
 type Factory = Callable[..., BottleBackend[Any, Any]]
 
-_OWN: dict[str, str] = {"bubblewrap": "backends.bubblewrap", "docker": "backends.docker"}
+_OWN: dict[str, str] = {
+    "bubblewrap": "backends.bubblewrap",
+    "docker": "backends.docker",
+    "smolmachines": "backends.smolmachines",
+}
 """Name and module of the backends that come with bottlemux, the preferred one first; each has ``create``."""
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sidecars.git_gate.spec import GitGateSpec
     from sidecars.supervise.spec import SuperviseSpec
 
+SYNC_FD = 11
+"""The number at which a bottle's process finds its socket to the supervisor."""
 ENTRY = "sidecars.supervisor:serve"
 """What a zygote's child runs to be a supervisor."""
 KEYS = "/tmp/keys"  # noqa: S108 - in the memory of the sidecars' container, and of nobody else

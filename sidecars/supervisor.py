@@ -26,14 +26,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecars import children, ipc, wire, zygote
-from sidecars.launch import decode
+from sidecars.launch import SYNC_FD, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sidecars.launch import BottleProcess, SupervisorSpec
 
-SYNC_FD = 11
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
 RESTART_DELAY_S = (0.05, 0.2, 1.0, 5.0)

@@ -34,12 +34,33 @@ def find_sshd() -> str | None:
     return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
+def _smolvm() -> str:
+    """Return why the program smolvm is not here; empty when it is."""
+    from backends.smolmachines import tool
+    from bottlemux.errors import UnavailableError
+
+    try:
+        tool.find()
+    except UnavailableError as error:
+        return error.message
+    return ""
+
+
+def _machines() -> str:
+    """Return why no microVM boots here, as far as a look can tell; empty where one should."""
+    from backends.registry import get_bottle_backend
+
+    return get_bottle_backend("smolmachines").is_available().reason
+
+
 _PROBES: dict[str, Callable[[], str]] = {
     "tmux": lambda: _works("tmux", "-V"),
     "bwrap": lambda: _works(*_BWRAP_PROBE),
     "docker": lambda: _works("docker", "info"),
     "sshd": lambda: "" if find_sshd() else "sshd is not installed",
     "claude": lambda: _works("claude", "--version"),
+    "smolvm": _smolvm,
+    "kvm": _machines,
 }
 
 

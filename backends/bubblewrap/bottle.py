@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import time
 from typing import TYPE_CHECKING
 
 from backends.bubblewrap import enter, standins
 from backends.bubblewrap.sandbox import USER, WORKSPACE
 from backends.contract import Bottle, ExecResult
+from backends.ending import end_supervisor
 from backends.terminal import terminal_environ
 from bottlemux.errors import BottlemuxError, UsageError
-from bottlemux.state.liveness import is_alive, process_start, read_status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bottlemux.paths import BottlePaths, Paths
-    from bottlemux.state.liveness import RuntimeStatus
-
-STOP_TIMEOUT_S = 10.0
-_POLL_S = 0.005
+    from bottlemux.paths import Paths
 
 
 class BubblewrapBottle(Bottle):
@@ -63,51 +56,10 @@ class BubblewrapBottle(Bottle):
 
     def close(self) -> None:
         """Ask the supervisor to end the bottle, wait for it, kill it when it takes too long."""
-        if (status := self._await_report()) is not None:
-            self._end(status)
+        end_supervisor(self._files, self.identity)
         standins.remove(self._paths, self.identity)
-
-    def _await_report(self) -> RuntimeStatus | None:
-        """Return what the supervisor says of itself; ``None`` when the bottle has ended.
-
-        A bottle being launched has no report yet, or that of a killed supervisor, whose number may be another's now.
-        """
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        while is_alive(self._files):
-            status = read_status(self._files)
-            if status is not None and process_start(status.supervisor_pid) == status.supervisor_start:
-                return status
-            if time.monotonic() > deadline:
-                raise BottlemuxError(
-                    f"{self.identity} is still being started",
-                    hint=f"bottlemux stop {self.identity} once more",
-                )
-            time.sleep(_POLL_S)
-        return None
-
-    def _end(self, status: RuntimeStatus) -> None:
-        if not _ends_after(self._files, status.supervisor_pid, signal.SIGTERM) and not _ends_after(
-            self._files, status.supervisor_pid, signal.SIGKILL
-        ):
-            raise BottlemuxError(
-                f"{self.identity} does not end (process {status.supervisor_pid})",
-                hint=f"see {self._files.logs}/supervisor.log",
-            )
 
 
 def _check_user(user: str) -> None:
     if user != USER:
         raise UsageError(f"a bubblewrap bottle has only the user {USER!r}, not {user!r}")
-
-
-def _ends_after(files: BottlePaths, supervisor: int, number: int) -> bool:
-    try:
-        os.kill(supervisor, number)
-    except ProcessLookupError:
-        return True
-    deadline = time.monotonic() + STOP_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if not is_alive(files):
-            return True
-        time.sleep(_POLL_S)
-    return False

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from backends import guest, host_files
 from backends.bubblewrap import standins
-from bottlemux.files import make_private_dir, write_atomic
+from bottlemux.files import make_private_dir
 
 if TYPE_CHECKING:
     from backends.docker.plan import DockerPlan
 
-_SHIPPED = Path(__file__).parents[1] / "data"
 _OWN_CODE = ("frames.py", "init.py", "relay.py")
 _DIRECTORIES = ("bin", "etc", "lib", "skills")
 
@@ -45,16 +44,8 @@ def provision_prompt(plan: DockerPlan) -> None:
     own = {f"lib/{name}": Path(__file__).with_name(name).read_text("utf-8") for name in _OWN_CODE}
     host_files.write_guest(plan.spec, {**guest.prompt_files(plan.spec), **own})
     (plan.spec.files.guest / "start").chmod(0o755)
-    _place_shipped_program(plan)
+    host_files.place_shipped_program(plan.spec)
     host_files.write_home(plan.spec, guest.home_files(plan.spec))
-
-
-def _place_shipped_program(plan: DockerPlan) -> None:
-    """Bring in a program that comes with bottlemux; any other one is the image's."""
-    name = plan.spec.resolved.agent.program[0]
-    shipped = _SHIPPED / name
-    if "/" not in name and shipped.is_file():
-        write_atomic(plan.spec.files.guest / "bin" / name, shipped.read_bytes(), mode=0o755, durable=False)
 
 
 def _accounts(plan: DockerPlan) -> dict[str, str]:

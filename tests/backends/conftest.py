@@ -16,7 +16,7 @@ from .world import World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MARKERS = {"bubblewrap": pytest.mark.bwrap, "docker": pytest.mark.docker}
+MARKERS = {"bubblewrap": pytest.mark.bwrap, "docker": pytest.mark.docker, "smolmachines": pytest.mark.kvm}
 
 
 def every_backend() -> list[object]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backends.bubblewrap import bottle
+from backends import ending
+from backends.bubblewrap.bottle import BubblewrapBottle
 from bottlemux.errors import BottlemuxError
 from bottlemux.files import make_private_dir
 from bottlemux.paths import Paths
@@ -27,7 +28,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
     found = Paths(config=tmp_path / "config", state=tmp_path / "state", runtime=tmp_path / "run")
     make_private_dir(found.bottle(SLUG).state)
     make_private_dir(found.bottle(SLUG).runtime)
-    monkeypatch.setattr(bottle, "STOP_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(ending, "STOP_TIMEOUT_S", 0.1)
     lock = hold(found.bottle(SLUG).lock)
     yield found
     os.close(lock)
@@ -35,7 +36,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
 
 def test_a_bottle_that_is_being_started_is_not_called_stopped(paths: Paths) -> None:
     with pytest.raises(BottlemuxError, match="is still being started"):
-        bottle.BubblewrapBottle(SLUG, paths).close()
+        BubblewrapBottle(SLUG, paths).close()
 
 
 def test_a_process_that_took_a_dead_supervisors_number_lives_on(paths: Paths) -> None:
@@ -46,7 +47,7 @@ def test_a_process_that_took_a_dead_supervisors_number_lives_on(paths: Paths) ->
             paths.bottle(SLUG), RuntimeStatus(bystander.pid, started, "2026-01-01T00:00:00Z", "bubblewrap")
         )
         with pytest.raises(BottlemuxError, match="is still being started"):
-            bottle.BubblewrapBottle(SLUG, paths).close()
+            BubblewrapBottle(SLUG, paths).close()
         assert bystander.poll() is None
     finally:
         bystander.kill()

@@ -1,0 +1,217 @@
+"""The microVM backend: sidecars are processes of this machine, the agent has a kernel of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, ClassVar
+
+from backends.contract import ActiveAgent, Availability, BottleBackend
+from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError
+from bottlemux.identity import agent_of, is_slug
+from bottlemux.state.liveness import is_alive, read_status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backends.contract import Authority, Bottle, BottleSpec
+    from backends.smolmachines.leftovers import SmolmachinesCleanup
+    from backends.smolmachines.plan import SmolmachinesPlan
+    from backends.smolmachines.tool import Smolvm
+
+_KVM = "/dev/kvm"
+
+
+class SmolmachinesBackend(BottleBackend["SmolmachinesPlan", "SmolmachinesCleanup"]):
+    """Bottles as machines of smolvm without any network device: only the sidecars' sockets lead out.
+
+    Listing asks smolvm once, and only where a bottle of this backend lives.
+    """
+
+    name: ClassVar[str] = "smolmachines"
+
+    def is_available(self) -> Availability:
+        """Look for smolvm, KVM and an ordinary user; a boot that works is what ``doctor`` tries."""
+        try:
+            _check_machine()
+        except BottlemuxError as error:
+            return Availability(available=False, reason=error.message, hint=error.hint)
+        return Availability(available=True)
+
+    def _validate(self, spec: BottleSpec) -> None:
+        from backends import boundaries
+
+        boundaries.check_directory(spec)
+
+    def _resolve_plan(self, spec: BottleSpec) -> SmolmachinesPlan:
+        from backends.smolmachines import images
+        from backends.smolmachines.plan import resolve
+
+        return resolve(spec, _check_machine(), images.named(spec.resolved.bottle))
+
+    def launch(self, plan: SmolmachinesPlan) -> Bottle:
+        """Make the bottle and its sidecars; see the contract."""
+        from backends import host_files, supervising
+        from backends.smolmachines import images, launcher, places
+
+        with host_files.held_lock(plan.spec.files) as lock:
+            try:
+                with supervising.connect(self.paths.runtime) as zygote:
+                    image = plan.image or images.obtain(self.paths, plan.spec.resolved.bottle, _say)
+                    places.make_directories(plan)
+                    places.write_smolfile(plan, image)
+                    authority = supervising.make_authority(plan.spec)
+                    self.provision(plan, authority)
+                    launcher.launch(zygote, plan, authority, lock)
+            except BaseException:
+                self._undo(plan)
+                raise
+        return self._bottle(plan.spec.identity)
+
+    def _undo(self, plan: SmolmachinesPlan) -> None:
+        """Remove what a failed launch made; the machine of a bottle that is brought back keeps its disk."""
+        from backends.smolmachines import places
+        from backends.smolmachines.tool import Smolvm
+
+        try:
+            smolvm = Smolvm(plan.smolvm)
+            if plan.spec.resumed:
+                smolvm.stop(plan.machine)
+            elif smolvm.machine(plan.machine) is not None:
+                smolvm.delete(plan.machine)
+        except BottlemuxError as error:
+            _say(f"the machine {plan.machine} is left: {error.message}; bottlemux cleanup removes it")
+        finally:
+            places.remove(plan)
+
+    def _provision_ca(self, plan: SmolmachinesPlan, authority: Authority) -> None:
+        from backends import host_files
+
+        host_files.write_guest(plan.spec, {"ca.pem": authority.certificate.decode()})
+
+    def _provision_prompt(self, plan: SmolmachinesPlan) -> None:
+        from backends.smolmachines import places
+
+        places.provision_prompt(plan)
+
+    def _provision_skills(self, plan: SmolmachinesPlan) -> None:
+        from backends import host_files
+
+        host_files.provision_skills(plan.spec)
+
+    def _provision_git(self, plan: SmolmachinesPlan) -> None:
+        from backends import guest, host_files
+
+        host_files.write_guest(plan.spec, {"etc/gitconfig": guest.gitconfig(plan.spec)})
+
+    def _provision_supervise(self, plan: SmolmachinesPlan) -> None:
+        from backends.smolmachines import places
+
+        places.provision_supervise(plan)
+
+    def find(self, identity: str) -> Bottle:
+        """Return a handle on a running bottle."""
+        if not is_alive(self.paths.bottle(identity)):
+            raise NotFoundError(f"{identity} does not run", hint=f"bottlemux resume {identity}")
+        return self._bottle(identity)
+
+    def _bottle(self, identity: str) -> Bottle:
+        from backends.smolmachines import tool
+        from backends.smolmachines.bottle import SmolmachinesBottle
+
+        return SmolmachinesBottle(identity, self.paths, tool.find())
+
+    def enumerate_active(self) -> Sequence[ActiveAgent]:
+        """Return the bottles whose lock a supervisor of this backend holds; a machine's odd state is shown."""
+        from backends.smolmachines import names
+
+        alive = [slug for slug in _identities(self) if self._is_mine(slug)]
+        if not alive:
+            return []
+        states = {machine.name: machine.state for machine in _smolvm().machines()}
+        return [
+            self._active(slug, states.get(names.machine_name(self.paths, slug), "gone")) for slug in alive
+        ]
+
+    def _is_mine(self, slug: str) -> bool:
+        status = read_status(self.paths.bottle(slug))
+        return status is not None and status.backend == self.name and is_alive(self.paths.bottle(slug))
+
+    def _active(self, slug: str, state: str) -> ActiveAgent:
+        status = read_status(self.paths.bottle(slug))
+        services = status.services if status else {}
+        running = [name for name, service in services.items() if service.state == "running"]
+        shown = [] if state == "running" else [f"machine {state}"]
+        started = status.started_at if status else ""
+        return ActiveAgent(self.name, slug, agent_of(slug), started, (*running, *shown))
+
+    def prepare_cleanup(self) -> SmolmachinesCleanup:
+        """Find what no live bottle owns; nothing where smolvm is not installed."""
+        from backends.smolmachines.leftovers import SmolmachinesCleanup, find_leftovers
+
+        try:
+            return find_leftovers(_smolvm(), self.paths)
+        except UnavailableError:
+            return SmolmachinesCleanup(self.paths)
+
+    def describe_cleanup(self, plan: SmolmachinesCleanup) -> Sequence[str]:
+        """Return a line for each leftover."""
+        return plan.lines()
+
+    def cleanup(self, plan: SmolmachinesCleanup) -> None:
+        """Remove exactly what ``plan`` lists."""
+        from backends.smolmachines.leftovers import remove_leftovers
+
+        if plan.lines():
+            remove_leftovers(_smolvm(), plan)
+
+    def discard(self, identity: str) -> None:
+        """Delete the machine of an ended bottle, and with it what the agent installed there."""
+        from backends.smolmachines import names
+
+        smolvm, name = _smolvm(), names.machine_name(self.paths, identity)
+        if smolvm.machine(name) is not None:
+            smolvm.delete(name)
+
+
+def _smolvm() -> Smolvm:
+    from backends.smolmachines import tool
+
+    return tool.Smolvm(tool.find())
+
+
+def _check_machine() -> str:
+    """Return where smolvm is; raise ``UnavailableError`` for what keeps machines from booting here."""
+    from backends.smolmachines import tool
+
+    program = tool.find()
+    if os.getuid() == 0:
+        raise UnavailableError(
+            "smolvm gives machines of root a user of their own, which cannot read what a bottle is shown",
+            hint="use an ordinary user, or another backend",
+        )
+    if not os.path.exists(_KVM):  # noqa: PTH110
+        raise UnavailableError(
+            "there is no /dev/kvm", hint="enable virtualisation in the firmware, then: sudo modprobe kvm"
+        )
+    if not os.access(_KVM, os.R_OK | os.W_OK):
+        raise UnavailableError(
+            "this user may not open /dev/kvm", hint="sudo usermod -aG kvm $USER, then log in again"
+        )
+    if tool.version(program) < tool.OLDEST or not tool.mounts_sockets(program):
+        raise UnavailableError(
+            "this smolvm cannot show a socket to a machine, and a machine gets no network instead",
+            hint="pip install --upgrade smolmachines",
+        )
+    return program
+
+
+def _identities(backend: SmolmachinesBackend) -> list[str]:
+    try:
+        return sorted(name for name in os.listdir(backend.paths.bottles) if is_slug(name))
+    except FileNotFoundError:
+        return []
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

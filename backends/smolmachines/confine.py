@@ -1,0 +1,113 @@
+"""Runs in the machine, as its root: become the user of the agent with nothing left to gain, then the program.
+
+Standard library only, and nothing newer than Python 3.8: it runs in any image's Python. What it sets holds for the
+program and all that the program starts. It refuses where a part of the confinement is missing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import resource
+import signal
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+READY = "/run/bottlemux-ready"
+_OF_THE_TERMINAL = ("TERM", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION")
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_SECCOMP = 22
+_SECCOMP_MODE_FILTER = 2
+_LAST_CAPABILITY = 63
+_NOT_CONFINED = 125
+_NOT_EXECUTABLE = 126
+_NOT_FOUND = 127
+_INSTRUCTION_BYTES = 8
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+def main(arguments: list[str]) -> int:
+    """Run as ``confine ARGV...``."""
+    try:
+        os.stat(READY)
+        with open(os.path.join(HERE, "confine.json"), encoding="utf-8") as stream:
+            settings = json.load(stream)
+        environ = dict(settings["environ"])
+        environ.update({name: os.environ[name] for name in _OF_THE_TERMINAL if os.environ.get(name)})
+        confine(settings)
+        os.chdir(settings["directory"])
+    except (OSError, ValueError, KeyError) as error:
+        sys.stderr.write(f"bottlemux: not confined, so not started: {error}\n")
+        return _NOT_CONFINED
+    return run(arguments, environ)
+
+
+def confine(settings: dict[str, Any]) -> None:
+    """Give up everything but the user ``settings["user"]``, for good."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    user, group = settings["user"]
+    filters = [_filter(name) for name in settings["filters"]]
+    for name, limit in (("RLIMIT_NPROC", settings["processes"]), ("RLIMIT_CORE", 0)):
+        resource.setrlimit(getattr(resource, name), (limit, limit))
+    for number in range(_LAST_CAPABILITY + 1):
+        if libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0 and ctypes.get_errno() != errno.EINVAL:
+            raise OSError(ctypes.get_errno(), "a capability cannot be given up")
+    os.setgroups([])
+    os.setresgid(group, group, group)
+    os.setresuid(user, user, user)
+    _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no-new-privileges")
+    for program in filters:
+        _check(libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0), "filter")
+
+
+def _filter(name: str) -> _Program:
+    with open(os.path.join(HERE, name), "rb") as stream:
+        code = stream.read()
+    if not code:
+        raise OSError(errno.EINVAL, "an empty filter is no filter")
+    return _Program(len(code) // _INSTRUCTION_BYTES, code)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
+
+
+def run(arguments: list[str], environ: dict[str, str]) -> int:
+    """Become the program; return an exit code where that fails."""
+    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        _execute(arguments, environ)
+    except OSError as error:
+        os.write(2, f"{arguments[0]}: {error.strerror}\n".encode(errors="replace"))
+        return _NOT_FOUND if error.errno == errno.ENOENT else _NOT_EXECUTABLE
+
+
+def _execute(arguments: list[str], environ: dict[str, str]) -> NoReturn:
+    """Do what ``os.execvpe`` does, which imports a library first, when this process may not read any more."""
+    if "/" in arguments[0]:
+        os.execve(arguments[0], arguments, environ)
+    failure = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    for directory in environ["PATH"].split(":"):
+        try:
+            os.execve(f"{directory}/{arguments[0]}", arguments, environ)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,164 @@
+"""Keeps one bottle's machine, as the supervisor's child: boots it, and ends it when the supervisor goes.
+
+It opens the sidecars' sockets and hands them over, since a machine is shown sockets of this machine. How the boot
+went is told on ``PROGRESS_FD``, a JSON object. The machine is nobody's child: where this process is killed, it runs
+on without network until ``stop``, ``resume`` or ``cleanup`` finds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from backends.smolmachines.tool import Smolvm, Wanted
+from bottlemux.errors import BottlemuxError
+from bottlemux.process import run
+from sidecars import wire
+from sidecars.launch import SYNC_FD
+
+ORDERS_FD = 12
+PROGRESS_FD = 13
+READY_TIMEOUT_S = 60.0
+_POLL_S = 0.1
+_BACKLOG = 256
+_CHECK_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What to keep. ``listen`` are the sidecars' sockets by service; ``check`` runs in a machine that is ready."""
+
+    smolvm: str
+    name: str
+    smolfile: str
+    labels: dict[str, str]
+    sockets: dict[str, str]
+    listen: dict[str, str]
+    command: list[str]
+    check: list[str]
+    cpus: int
+    memory_mib: int
+
+    def encode(self) -> bytes:
+        """Return the orders as the keeper reads them."""
+        return json.dumps(asdict(self)).encode()
+
+
+def main() -> None:
+    """Keep the machine that ``ORDERS_FD`` describes until the supervisor closes its end of ``SYNC_FD``."""
+    with os.fdopen(ORDERS_FD, "rb") as stream:
+        orders = Orders(**json.load(stream))
+    for inherited in (SYNC_FD, PROGRESS_FD):
+        os.set_inheritable(inherited, False)
+    sync = socket.socket(fileno=SYNC_FD)
+    _hand_over(sync, orders.listen)
+    smolvm = Smolvm(orders.smolvm)
+    pids: list[int] = []
+    boot = threading.Thread(target=_boot_and_tell, args=(smolvm, orders, pids), daemon=True)
+    boot.start()
+    while boot.is_alive() and not _ended(sync, _POLL_S):
+        boot.join(0)
+    if pids:
+        _wait(sync, pids[0])
+    # A start that is under way is cut off by this.
+    with contextlib.suppress(BottlemuxError):
+        smolvm.stop(orders.name)
+
+
+def _hand_over(sync: socket.socket, listen: dict[str, str]) -> None:
+    listeners: list[socket.socket] = []
+    for path in listen.values():
+        Path(path).unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(path)
+        listener.listen(_BACKLOG)
+        listeners.append(listener)
+    wire.send(sync, [name.encode() for name in listen], [one.fileno() for one in listeners])
+    for listener in listeners:
+        listener.close()
+
+
+def _ended(sync: socket.socket, seconds: float) -> bool:
+    """Wait so long for the end of the supervisor, which never says anything else."""
+    return bool(select.select([sync], [], [], seconds)[0])
+
+
+def _boot_and_tell(smolvm: Smolvm, orders: Orders, pids: list[int]) -> None:
+    told: dict[str, object]
+    try:
+        pids.append(boot(smolvm, orders))
+        told = {"ready": True}
+    except BottlemuxError as error:
+        told = {"error": error.message, "hint": error.hint}
+    with contextlib.suppress(OSError), os.fdopen(PROGRESS_FD, "wb") as stream:
+        stream.write(json.dumps(told).encode())
+
+
+def boot(smolvm: Smolvm, orders: Orders) -> int:
+    """Have the machine running and its view made; return the process id of its monitor."""
+    found = smolvm.machine(orders.name)
+    if found is None:
+        smolvm.create(
+            Wanted(orders.name, Path(orders.smolfile), orders.labels, orders.sockets, orders.command)
+        )
+    else:
+        smolvm.stop(orders.name)  # one that outlived its keeper
+        if (found.cpus, found.memory_mib) != (orders.cpus, orders.memory_mib):
+            smolvm.resize(orders.name, orders.cpus, orders.memory_mib)
+    _start(smolvm, orders.name)
+    _await_view(smolvm, orders)
+    running = smolvm.machine(orders.name)
+    if running is None or running.pid is None:
+        raise BottlemuxError(f"the machine {orders.name} ended at once")
+    return running.pid
+
+
+def _start(smolvm: Smolvm, name: str) -> None:
+    """Boot; about one boot in a hundred ends for no reason, so a second one is tried."""
+    try:
+        smolvm.start(name)
+    except BottlemuxError as error:
+        if "before the agent was ready" not in error.message or "Kvm" in error.message:
+            raise
+        smolvm.start(name)
+
+
+def _await_view(smolvm: Smolvm, orders: Orders) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    argv = smolvm.exec_argv(orders.name, orders.check, tty=False)
+    while True:
+        done = run(argv, timeout=_CHECK_TIMEOUT_S, env=smolvm.environ)
+        if done.returncode == 0:
+            return
+        if time.monotonic() > deadline:
+            reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
+            raise BottlemuxError(
+                f"the machine runs, but not what makes a bottle of it: {reason[0][:300]}",
+                hint="its image needs python3 and a shell; smolvm machine logs says more",
+            )
+        time.sleep(_POLL_S)
+
+
+def _wait(sync: socket.socket, pid: int) -> None:
+    """Wait until the supervisor or the machine ends."""
+    try:
+        machine = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        select.select([sync.fileno(), machine], [], [])
+    finally:
+        os.close(machine)
+
+
+if __name__ == "__main__":
+    main()
+    sys.exit(0)

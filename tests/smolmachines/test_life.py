@@ -1,0 +1,124 @@
+"""One bottle with a kernel of its own, from start to cleanup, as its user sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e import world as e2e
+from tests.e2e.fake_api import HOST, FakeApi
+from tests.e2e.world import World, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.kvm
+
+IMAGE = os.environ.get("BOTTLEMUX_TEST_MACHINE_IMAGE", "/srv/image")
+TOKEN = "sk-ant-oat01-real-and-never-in-the-bottle"
+BOTTLE = """
+backend: smolmachines
+image: {image}
+resources: {{cpus: 1, memory: 768m}}
+egress:
+  routes:
+    - host: {host}
+      token_ref: CLAUDE_CODE_OAUTH_TOKEN
+      upstream: {address}
+      upstream_ca: {ca}
+"""
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulated processor is slow."""
+    monkeypatch.setattr(e2e, "COMMAND_TIMEOUT_S", 600.0)
+    monkeypatch.setattr(e2e, "DEADLINE_S", 300.0)
+
+
+@pytest.fixture
+def world(patient: None) -> Iterator[World]:
+    # A socket's name may have 107 bytes; smolvm's own files were unpacked in the tester's home.
+    root = Path(tempfile.mkdtemp(prefix="bm-", dir="/tmp"))
+    made = World(root / "u")
+    made.environ["SMOLVM_AGENT_READY_TIMEOUT_SECS"] = "240"
+    made.environ["XDG_CACHE_HOME"] = str(Path.home() / ".cache")
+    yield made
+    made.close()
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[FakeApi]:
+    server = FakeApi(tmp_path)
+    yield server
+    server.close()
+
+
+def test_one_bottle_from_start_to_cleanup(world: World, api: FakeApi) -> None:
+    front = BOTTLE.format(image=IMAGE, host=HOST, address=api.address, ca=api.ca_file)
+    world.manifest("bottles", "vm", front)
+    world.manifest("agents", "dev", "bottle: vm\nprogram: [bash, --norc, -i]\nworkspace: copy")
+    (world.project / "file").write_text("from the host\n")
+    slug = world.start("dev", CLAUDE_CODE_OAUTH_TOKEN=TOKEN)
+
+    def inside(script: str) -> str:
+        return world.run("exec", slug, "--", "sh", "-c", script)
+
+    listed = world.run("list", "active")
+    assert listed.split("\t")[:3] == ["smolmachines", slug, "dev"]
+    assert "egress" in listed
+    assert inside("uname -r").strip() != os.uname().release
+    assert inside("cat file; id -un; tail -n +3 /proc/net/dev | grep -v -e lo: -e dummy0: || true") == (
+        "from the host\nnode\n"
+    )
+
+    # An allowed request has the token, which is nowhere in the bottle; any other is refused.
+    url = f"https://{HOST}/v1/messages"
+    body = json.dumps({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]})
+    assert "message" in inside(
+        f"curl -sS -m 60 -X POST -H 'content-type: application/json' -d '{body}' {url}"
+    )
+    assert api.requests[-1].headers["authorization"] == f"Bearer {TOKEN}"
+    assert TOKEN not in inside(
+        "env; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'; cat /run/bottlemux/lib/*.json"
+    )
+    assert inside("curl -s -m 60 -o /dev/null -w %{http_code} http://example.com/ || true") == "403"
+    assert [line["decision"] for line in world.audit(slug)][-2:] == ["allow", "block"]
+
+    # The pane is the agent's terminal.
+    world.tmux("send-keys", "-t", world.pane_id(slug), "echo pane-$((6*7)); stty size", "Enter")
+    world.wait_for_text(slug, "pane-42")
+    world.tmux("send-keys", "-t", world.pane_id(slug), "sleep 1000; echo code-$?", "Enter")
+    until(lambda: "sleep 1000" in inside("cat /proc/[0-9]*/cmdline | tr '\\0' ' '"), "sleep runs")
+    world.tmux("send-keys", "-t", world.pane_id(slug), "C-c", "")
+    world.tmux("send-keys", "-t", world.pane_id(slug), "echo after-$((1+1))", "Enter")
+    world.wait_for_text(slug, "after-2")
+
+    refused = world.try_run("doctor", "--battery", slug)
+    assert refused.returncode == 0, refused.stdout
+
+    # Stopped and brought back, it has its files: those of the project, the home, and of the machine itself.
+    inside("echo mine > note; echo kept > ~/kept")
+    world.run("exec", slug, "--user", "root", "--", "sh", "-c", "echo installed > /opt/tool")
+    world.run("stop", slug)
+    assert world.run("list", "active") == ""
+    assert world.status(slug)["state"] == "exited"
+    world.run("resume", slug, "--detach", CLAUDE_CODE_OAUTH_TOKEN=TOKEN)
+    assert inside("cat note ~/kept /opt/tool") == "mine\nkept\ninstalled\n"
+
+    # A killed supervisor and keeper leave a machine, which has no network and is found.
+    e2e.kill([world.report(slug)["supervisor_pid"]])
+    until(lambda: world.status(slug)["state"] == "broken", "a killed supervisor is told")
+    world.run("resume", slug, "--detach", CLAUDE_CODE_OAUTH_TOKEN=TOKEN)
+    assert inside("cat note") == "mine\n"
+
+    world.run("stop", slug)
+    world.run("rm", slug)
+    assert world.run("cleanup", "--yes").count("machine") == 0
