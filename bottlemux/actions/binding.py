@@ -16,10 +16,13 @@ from bottlemux.session.building import literal
 from bottlemux.session.commands import to_source
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bottlemux.lifecycle.context import Context
     from bottlemux.session.keys import Installed
     from bottlemux.session.tmux_conf import Addition
 
+_OFFER_MS = 4000
 _CONF = "tmux.conf"
 _SOCKET = "BOTTLEMUX_TMUX_SOCKET"
 _FORCE = "bottlemux keys uninstall --force removes the rest and leaves what was changed as it is"
@@ -54,6 +57,21 @@ def install(context: Context, table: str | None = None, key: str | None = None) 
     made = keys.install(server, key_bindings(context), table=table or chosen_table, key=key or chosen_key)
     _record(context, str(server.socket_path), made.to_json())
     return made
+
+
+def with_offer(context: Context, argv: Sequence[str]) -> list[str]:
+    """Return ``argv``, which brings a person to the workspace, so that the status line then says how to get the keys.
+
+    Only where this tmux has none of ours; what cannot be found out is no reason not to go there.
+    """
+    try:
+        if installed(context) is not None or written(context) is not None:
+            return list(argv)
+        key = spoken(*leader(context))
+    except BottlemuxError:
+        return list(argv)
+    text = f"bottlemux keys install: {key} opens all there is to do here (or run: bottlemux palette)"
+    return [*argv, ";", "display-message", "-d", str(_OFFER_MS), literal(text)]
 
 
 def uninstall(context: Context, *, force: bool = False) -> list[str]:

@@ -32,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context, options: argparse.Namespace) -> int:
     """Make the workspace where there is none, open the windows of bottles that run without one, and go there."""
+    from bottlemux.actions.binding import with_offer
     from bottlemux.lifecycle.attaching import prepare_workspace
     from bottlemux.lifecycle.warming import warm_up
     from bottlemux.session.workspace import DEFAULT_SIZE
@@ -49,7 +50,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
         arrange_session(context, file, yes=options.yes)
         layout = None
     prepare_workspace(context, size=(columns, rows), layout=layout)
-    return console.become(context.workspace.attach_argv(context.workspace.dashboard.landing()))
+    argv = context.workspace.attach_argv(context.workspace.dashboard.landing())
+    return console.become(with_offer(context, argv))
 
 
 def _layout(context: Context, name: str) -> LayoutFile:

@@ -73,7 +73,9 @@ def run(context: Context, options: argparse.Namespace) -> int:
     sys.stdout.flush()
     if options.detach or not console.is_interactive():
         return 0
-    return console.become(context.workspace.attach_argv(slug))
+    from bottlemux.actions.binding import with_offer
+
+    return console.become(with_offer(context, context.workspace.attach_argv(slug)))
 
 
 def _usual_agent(context: Context) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from bottlemux.errors import BottlemuxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from bottlemux.lifecycle.context import Context
     from bottlemux.lifecycle.status import BottleStatus
@@ -105,8 +106,8 @@ class Gatherer:
         self.facts = read_names(self._context)
 
     def ask_backends(self) -> None:
-        """Find the backends and ask each whether it works; one that hangs delays no other."""
-        self._background.run(lambda: _backend_names(self._context), self._ask_each)
+        """Find the backends and ask each whether it works, and on which engines; one that hangs delays no other."""
+        self._background.run(_backend_names, self._ask_each)
 
     def ask_statuses(self) -> None:
         """Read files anew, then ask tmux and the kernel how running bottles do, unless that is under way."""
@@ -119,8 +120,15 @@ class Gatherer:
         self._read_before = True
         self._background.run(lambda: read_slowly(context, read_names(context), known), self._got_files)
 
-    def _ask_each(self, names: list[str]) -> None:
-        self._update(replace(self.facts, backends=dict.fromkeys(names)))
+    def _ask_each(self, names: Sequence[str]) -> None:
+        self._update(replace(self.facts, backends={**self.facts.backends, **dict.fromkeys(names)}))
+        for name in names:
+            self._ask(name)
+            self._background.run(partial(_variants, self._context, name), self._ask_variants)
+
+    def _ask_variants(self, names: Sequence[str]) -> None:
+        if names:
+            self._update(replace(self.facts, backends={**self.facts.backends, **dict.fromkeys(names)}))
         for name in names:
             self._ask(name)
 
@@ -144,10 +152,20 @@ class Gatherer:
             self._report(facts)
 
 
-def _backend_names(context: Context) -> list[str]:
-    from backends.registry import every_backend_name
+def _backend_names() -> list[str]:
+    from backends.registry import known_backend_names
 
-    return every_backend_name(context.paths)
+    return known_backend_names()
+
+
+def _variants(context: Context, name: str) -> Sequence[str]:
+    """Return the names of ``name`` on engines elsewhere; none for a backend that cannot say."""
+    from backends.registry import get_bottle_backend
+
+    try:
+        return get_bottle_backend(name, paths=context.paths).variants()
+    except (BottlemuxError, ImportError, OSError):
+        return ()
 
 
 def _look_at(context: Context, name: str) -> BackendFacts:

@@ -130,7 +130,10 @@ def proposal_view(context: Context, identifier: str) -> Preview:
     from bottlemux.approvals.finding import find
     from bottlemux.approvals.showing import details
 
-    return Preview("\n".join(details(context.paths, find(context.paths, identifier))))
+    lines = list(details(context.paths, find(context.paths, identifier)))
+    # Names and times come last here: what is asked for has to be seen without scrolling.
+    start = next((number for number, line in enumerate(lines) if line.startswith("asks ")), 0)
+    return Preview("\n".join([*lines[start:], "", *lines[:start]]))
 
 
 def layout_view(context: Context, name: str) -> Preview:

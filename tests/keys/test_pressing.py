@@ -20,7 +20,7 @@ _PREFIX, _LEADER = b"\x02", b"b"
 _CONTROL_C = b"\x03"
 _LISTINGS = (
     ("list-keys",), ("list-keys", "-a", "-N"), ("show-options", "-s"), ("show-options", "-g"),
-    ("show-options", "-g", "-w"), ("show-options", "-t", "=bottlemux:"), ("show-hooks", "-g"),
+    ("show-options", "-g", "-w"), ("show-hooks", "-g"),
 )  # fmt: skip
 
 

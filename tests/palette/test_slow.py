@@ -28,6 +28,8 @@ class Slow:
         open({began!r}, "w").close()
         time.sleep({seconds})
         return Availability({available}, "the engine is down", "start it")
+    def variants(self):
+        return ()
     def enumerate_active(self):
         time.sleep({seconds})
         return []
