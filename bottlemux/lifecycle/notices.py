@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from bottlemux.approvals.finding import open_proposals
+from bottlemux.approvals.showing import request_text
 from bottlemux.errors import BottlemuxError
 from bottlemux.manifest.config import load_config
 from bottlemux.manifest.models import Notices
@@ -20,13 +23,18 @@ if TYPE_CHECKING:
     from bottlemux.lifecycle.status import BottleStatus
 
 MESSAGE_S = 4.0
+QUIET_S = 10.0
+"""After a notice, so long none of the same bottle: an agent decides what state it reports, and could ring for ever."""
 _MAX_TEXT = 160
 _DESKTOP_TIMEOUT_S = 5.0
 _DESKTOP_VARIABLES = ("DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")
 
 
 class Notice(NamedTuple):
-    """Something that newly waits: in which bottle, and what to say. The text is safe to show."""
+    """Something that newly waits: in which bottle, and what to say. The text is safe to show.
+
+    It is empty for a new proposal that nobody stands still for: what is asked is in its file.
+    """
 
     slug: str
     text: str
@@ -39,9 +47,20 @@ class Changes:
         self._telling = {"waiting", "finished"} if finished else {"waiting"}
         self._known: dict[str, tuple[str, str]] | None = None
         self._asked: dict[str, int] = {}
+        self._told_at: dict[str, float] = {}
 
-    def after(self, rows: Sequence[BottleStatus]) -> list[Notice]:
-        """Return what is new in ``rows``."""
+    def after(self, rows: Sequence[BottleStatus], now: float | None = None) -> list[Notice]:
+        """Return what is new in ``rows``, at the time ``now`` of a clock that never goes back."""
+        moment = time.monotonic() if now is None else now
+        found = [
+            notice
+            for notice in self._news(rows)
+            if moment - self._told_at.get(notice.slug, -QUIET_S) >= QUIET_S
+        ]
+        self._told_at |= {notice.slug: moment for notice in found}
+        return found
+
+    def _news(self, rows: Sequence[BottleStatus]) -> list[Notice]:
         known, asked = self._known, self._asked
         self._known = {row.slug: (row.state, row.since) for row in rows if row.state in self._telling}
         self._asked = {row.slug: row.open_proposals for row in rows}
@@ -61,7 +80,7 @@ def _notice(
     if state is not None and state != before:
         return Notice(row.slug, _cut(f"{row.slug} {row.state}: {row.reason}"))
     if row.open_proposals > asked:
-        return Notice(row.slug, f"{row.slug} asks for something: bottlemux approvals list")
+        return Notice(row.slug, "")
     return None
 
 
@@ -80,10 +99,17 @@ class Notifier:
 
     def tell(self, rows: Sequence[BottleStatus]) -> None:
         """Tell what is new in ``rows``. A notice that cannot be shown is dropped."""
-        notices = self._changes.after(rows)
+        notices = [
+            notice if notice.text else self._asked(notice.slug) for notice in self._changes.after(rows)
+        ]
         if notices:
             with contextlib.suppress(BottlemuxError):
                 self.show(notices)
+
+    def _asked(self, slug: str) -> Notice:
+        proposals = open_proposals(self._context.paths, slug)
+        what = request_text(proposals[-1]) if proposals else "something"
+        return Notice(slug, _cut(f"{slug} asks for {what}"))
 
     def show(self, notices: Sequence[Notice]) -> None:
         """Show ``notices`` to everybody who does not look at what they are about."""

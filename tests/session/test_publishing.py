@@ -12,7 +12,10 @@ from bottlemux.paths import Paths
 from bottlemux.session.models import PaneSpec
 from bottlemux.session.publishing import LIST_CLIENTS_COMMAND, message_command, parse_clients
 from bottlemux.session.screens import read_screens
+from sidecars.supervise.proposal import Proposal
+from sidecars.supervise.store import ProposalStore
 from tests.session.conftest import Terminal, spec, until
+from tests.status.test_watching import row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,3 +89,19 @@ def test_nothing_surprising_is_on_by_itself(
     elsewhere.shows("one-11111 waiting: asks")
     assert b"\x1b]9;" not in elsewhere.output
     assert b"\x1b]777;" not in elsewhere.output
+
+
+def test_a_new_proposal_is_told_with_what_it_asks_for(
+    workspace: Workspace, server: TmuxServer, terminal: MakeTerminal, environ: dict[str, str], tmp_path: Path
+) -> None:
+    workspace.open_windows([spec("one-11111"), spec("two-22222")])
+    elsewhere = terminal(workspace.attach_argv("two-22222"))
+    until(lambda: parse_clients(server.batch([LIST_CLIENTS_COMMAND])))
+    told = notifier(environ, server, tmp_path, "")
+    directory = tmp_path / "state" / "bottles" / "one-11111" / "proposals"
+    directory.mkdir(parents=True)
+    request = {"host": "new.example.com\x1b[2J", "port": 443, "scheme": "https"}
+    ProposalStore(directory, "one-11111").save(Proposal("one-11111", "egress", request, "why"))
+    told.tell([row("one-11111", "working")])
+    told.tell([row("one-11111", "working", asks=1)])
+    elsewhere.shows("one-11111 asks for any method https://new.example.com\\x1b[2J:443 any path")

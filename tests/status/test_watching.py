@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bottlemux.lifecycle.context import Context
-from bottlemux.lifecycle.notices import Changes
+from bottlemux.lifecycle.notices import Changes, Notice
 from bottlemux.lifecycle.status import BottleStatus, who_waits
 from bottlemux.lifecycle.watching import Watcher
 from bottlemux.paths import Paths
@@ -123,14 +123,32 @@ def test_who_waits_comes_before_who_finished() -> None:
 
 def test_only_what_is_new_is_told() -> None:
     changes = Changes()
-    assert changes.after([row("a-00000", "waiting")]) == []
-    assert changes.after([row("a-00000", "waiting")]) == []
-    assert changes.after([row("a-00000", "working")]) == []
-    (notice,) = changes.after([row("a-00000", "waiting", "t1")])
+    assert changes.after([row("a-00000", "waiting")], 0) == []
+    assert changes.after([row("a-00000", "waiting")], 1) == []
+    assert changes.after([row("a-00000", "working")], 2) == []
+    (notice,) = changes.after([row("a-00000", "waiting", "t1")], 3)
     assert (notice.slug, "waiting" in notice.text, "\x1b" in notice.text) == ("a-00000", True, False)
-    (asks,) = changes.after([row("a-00000", "waiting", "t1", 1)])
-    assert "asks" in asks.text
-    assert changes.after([row("a-00000", "finished", "t2", 1)]) == []
+    (asks,) = changes.after([row("a-00000", "waiting", "t1", 1)], 20)
+    assert asks == Notice("a-00000", "")
+    assert changes.after([row("a-00000", "finished", "t2", 1)], 40) == []
+
+
+def test_an_agent_cannot_ring_without_end() -> None:
+    changes = Changes()
+    changes.after([row("a-00000", "working"), row("b-00000", "working")], 0)
+    told = [
+        notice.slug
+        for number in range(100)
+        for notice in changes.after(
+            [
+                row("a-00000", ("waiting", "working")[number % 2], f"t{number}"),
+                row("b-00000", "waiting", "t"),
+            ],
+            number / 5,
+        )
+    ]
+    assert told.count("a-00000") == 2
+    assert told.count("b-00000") == 1
 
 
 def test_ended_turns_are_told_of_where_that_is_wanted() -> None:
