@@ -11,6 +11,8 @@ import abc
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self, final
 
+from bottlemux.errors import UnavailableError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
@@ -210,6 +212,18 @@ class BottleBackend[PlanT: BottlePlan, CleanupT](abc.ABC):
     @abc.abstractmethod
     def _provision_supervise(self, plan: PlanT) -> None:
         """Tell the program where it can ask the operator for more."""
+
+    def build(self, plan: PlanT, dockerfile: str, say: Callable[[str], object]) -> str:  # noqa: ARG002
+        """Build the image of ``dockerfile``, which adds to the bottle's own, and return the name that it will have.
+
+        Only where the backend :attr:`can_rebuild`. Running bottles notice nothing. ``say`` gets what the build prints;
+        ``launch`` takes this image where ``plan.spec.files.dockerfile`` has the same content.
+        """
+        raise UnavailableError(f"a bottle of {self.name} has no image of its own")
+
+    def image_of(self, identity: str) -> str:  # noqa: ARG002
+        """Return the name of the image in which a bottle was launched last; empty where there is none."""
+        return ""
 
     @abc.abstractmethod
     def find(self, identity: str) -> Bottle:

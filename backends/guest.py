@@ -29,8 +29,9 @@ the environment are placeholders: the proxy puts in the real ones. Work in /work
 _REPORTER = Path(__file__).with_name("reporter.py")
 _SUPERVISE = """\
 When the task needs more than the bottle allows, ask the operator through the MCP server `supervise`: egress-block after
-a refused request, with the refusal's own host, port, method and path; git-block after a refused push. Ask for the least
-that is enough and say why; wait with wait_s or wait-for-decision, then try again. What was rejected stays so.
+a refused request, with the refusal's own host, port, method and path; git-block after a refused push;
+capability-block, where it is offered, for a program that is missing: this bottle is then rebuilt with it. Ask for the
+least that is enough and say why; wait with wait_s or wait-for-decision, then try again. What was rejected stays so.
 """
 
 

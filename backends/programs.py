@@ -31,13 +31,13 @@ def start_script(
 ) -> str:
     """Return the shell script that an agent pane runs inside the bottle.
 
-    Its argument is the id of the conversation to continue. Where that cannot be continued it takes the last one,
-    and else it starts afresh, as ``session_id``; it says which. Prompt and instructions are read from files, so that
-    they may hold any character.
+    Its arguments are the id of the conversation to continue, and what the program is told then. Where that cannot be
+    continued it takes the last one, and else it starts afresh, as ``session_id``; it says which. Prompt and
+    instructions are read from files, so that they may hold any character.
     """
     preset = preset_of(argv)
     command = _command(preset, argv, arguments, instructions=instructions)
-    lines = ["#!/bin/sh", "cd /workspace || exit 126", "session=${1:-}", "set --"]
+    lines = ["#!/bin/sh", "cd /workspace || exit 126", "session=${1:-} said=${2:-}", "set --"]
     if instructions and preset.instructions_file:
         lines += _placing(preset.instructions_file)
     if preset.resume and not _names(preset.session_options, (*argv, *arguments)):
@@ -81,7 +81,7 @@ def _continuing(preset: Preset, command: str) -> list[str]:
         f'talked() {{ grep -qsF -e {shlex.quote(preset.conversation_mark)} "$@"; }}',
         "continue_with() {",
         "  started=$(date +%s)",
-        f'  {command} "$@"',
+        f'  {command} "$@" {_said(preset)}',
         "  code=$?",
         f'  [ "$code" -ne 0 ] && [ "$code" -lt {_FIRST_SIGNAL_CODE} ] || exit "$code"',
         f'  [ $(($(date +%s) - started)) -lt {QUICK_FAILURE_S} ] || exit "$code"',
@@ -103,6 +103,11 @@ def _continuing(preset: Preset, command: str) -> list[str]:
         "fi",
         '[ -z "$session" ] || echo "bottlemux: the conversation could not be continued; starting a fresh one"',
     ]
+
+
+def _said(preset: Preset) -> str:
+    """Return the words that tell the program something as its conversation goes on; none if there is nothing."""
+    return f'${{said:+{shlex.join(preset.before_prompt)} "$said"}}' if preset.resume_one else ""
 
 
 def _pinning(preset: Preset, session_id: str) -> list[str]:

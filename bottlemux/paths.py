@@ -75,6 +75,11 @@ class BottlePaths:
         return self.state / "guest"
 
     @property
+    def dockerfile(self) -> Path:
+        """The bottle's own image, once programs were approved for it; written by approvals, read by each launch."""
+        return self.state / "Dockerfile"
+
+    @property
     def devices(self) -> Path:
         """Device nodes of the bottle's own, where its operator owns the machine's; made by the launcher."""
         return self.state / "dev"
@@ -113,6 +118,11 @@ class BottlePaths:
     def status(self) -> Path:
         """The supervisor's report: process ids, services, restarts."""
         return self.runtime / "status.json"
+
+    @property
+    def image(self) -> Path:
+        """The image that a container of the bottle runs; written once it does, by the launcher."""
+        return self.runtime / "image"
 
     @property
     def control(self) -> Path:

@@ -39,6 +39,11 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
                 f"bottle {spec.resolved.bottle.name!r} names an image, which bubblewrap does not use",
                 hint="remove 'image', or choose another backend",
             )
+        if spec.files.dockerfile.exists():
+            raise UsageError(
+                f"{spec.identity} got programs that bubblewrap cannot give it",
+                hint=f"bring it back where it was; {spec.files.dockerfile} says what it got",
+            )
         from backends import boundaries
 
         boundaries.check_directory(spec)

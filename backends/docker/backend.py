@@ -17,7 +17,7 @@ from bottlemux.identity import agent_of, is_slug
 from bottlemux.state.liveness import is_alive, may_run_elsewhere, read_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from backends.contract import Authority
     from backends.docker.bottle import DockerBottle
@@ -38,6 +38,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
     """
 
     name: ClassVar[str] = "docker"
+    can_rebuild: ClassVar[bool] = True
 
     def __init__(self, paths: Paths, context: str = "") -> None:
         super().__init__(paths)
@@ -145,12 +146,14 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         with held_lock(files) as lock:
             try:
                 base = plan.spec.resolved.bottle.source.parent
-                agent = images.resolve(engine, plan.image, base, _say)
+                agent = images.for_bottle(engine, plan.image, base, _say, _dockerfile(plan))
                 sidecars = images.ensure(engine, images.own_source(names.SIDECARS), _say)
                 remove(engine, plan.spec.identity)  # what a launch that was killed left
                 places.make_directories(plan)
+                files.image.unlink(missing_ok=True)
                 write_atomic(files.engine, plan.endpoint)
                 self._start(engine, plan, lock, (agent, sidecars))
+                write_atomic(files.image, agent, durable=False)
             except BaseException:
                 _undo(engine, plan)
                 raise
@@ -179,6 +182,20 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         self.provision(plan, authority)
         places.link_python(plan, find_python(engine, image, self.paths.state / "cache"))
         return authority
+
+    def build(self, plan: DockerPlan, dockerfile: str, say: Callable[[str], object]) -> str:
+        """Build what the bottle will run in, on top of its own image."""
+        from backends.docker import images
+
+        base = plan.spec.resolved.bottle.source.parent
+        return images.for_bottle(self._engine(), plan.image, base, say, dockerfile)
+
+    def image_of(self, identity: str) -> str:
+        """Return the image of the bottle's latest launch, once that was complete."""
+        try:
+            return self.paths.bottle(identity).image.read_text("utf-8")
+        except OSError:
+            return ""
 
     def _provision_ca(self, plan: DockerPlan, authority: Authority) -> None:
         from backends.docker import launcher
@@ -292,6 +309,14 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
 
         if plan.lines():
             remove_leftovers(self._engine(), plan)
+
+
+def _dockerfile(plan: DockerPlan) -> str:
+    """Return what was approved for this bottle beside its image; empty if nothing was."""
+    try:
+        return plan.spec.files.dockerfile.read_text("utf-8")
+    except FileNotFoundError:
+        return ""
 
 
 def _undo(engine: Engine, plan: DockerPlan) -> None:

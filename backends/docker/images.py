@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from backends.docker import names
 from bottlemux.errors import BottlemuxError, UsageError
 from bottlemux.resources import images_dir
+from bottlemux.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,18 +132,60 @@ def build(engine: Engine, source: Source, say: Callable[[str], object], options:
     arguments = {"EXTRA_CA": options.authorities} if options.authorities else {}
     if options.base_image:
         arguments["BASE_IMAGE"] = options.base_image
+
+    def say_steps(line: str) -> None:
+        if line.startswith("Step "):
+            say(f"{source.name}: {' '.join(line.split())[:_PROGRESS_WIDTH]}")
+
     say(f"building the image {source.tag}; this happens once")
+    labels = {names.BASE_LABEL: options.base_image or "default"}
+    _build(engine, source, arguments, labels, say_steps)
+
+
+def _build(
+    engine: Engine,
+    source: Source,
+    arguments: Mapping[str, str],
+    labels: Mapping[str, str],
+    say: Callable[[str], object],
+) -> None:
     try:
-        for line in engine.build(
-            source.archive(), source.tag, arguments, {names.BASE_LABEL: options.base_image or "default"}
-        ):
-            if line.startswith("Step "):
-                say(f"{source.name}: {' '.join(line.split())[:_PROGRESS_WIDTH]}")
+        for line in engine.build(source.archive(), source.tag, arguments, labels):
+            say(line)
     except BottlemuxError as error:
         is_trust = "certificate" in error.message.lower()
         raise BottlemuxError(
             error.message, hint=error.hint or (_CERTIFICATES_HINT if is_trust else "")
         ) from error
+
+
+def for_bottle(
+    engine: Engine,
+    wanted: str | None,
+    base: Path,
+    say: Callable[[str], object],
+    dockerfile: str = "",
+) -> str:
+    """Return the image for a bottle: what its manifest says (see :func:`resolve`), with its own ``dockerfile`` on top.
+
+    What a build on top prints is told to ``say`` whole.
+    """
+    image = resolve(engine, wanted, base, say)
+    if not dockerfile:
+        return image
+    # The image below is part of what it is made of: another one of the same name makes another.
+    below = engine.image_id(image)
+    source = Source("bottle", {"Dockerfile": dockerfile.encode(), "below": below.encode()})
+    if not engine.image_id(source.tag):
+        say(f"building the image {source.tag} from {image}")
+        _build(
+            engine,
+            source,
+            {"BOTTLE_IMAGE": image},
+            {names.BASE_LABEL: image},
+            lambda line: say(printable(line)),
+        )
+    return source.tag
 
 
 def current_tags() -> set[str]:

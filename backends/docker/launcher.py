@@ -117,7 +117,7 @@ def _supervisor_spec(plan: DockerPlan, authority: Authority) -> SupervisorSpec:
         bottle=None,
         egress=sidecar_specs.egress(spec, authority),
         git_gate=sidecar_specs.git_gate(spec),
-        supervise=sidecar_specs.supervise(spec),
+        supervise=sidecar_specs.supervise(spec, can_rebuild=True),
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bottlemux.actions.conditions import always
-from bottlemux.actions.model import Action, Outcome, Prepared, Told, Typed
+from bottlemux.actions.model import Action, Become, Outcome, Prepared, Told, Typed
 
 if TYPE_CHECKING:
     from bottlemux.actions.model import Subject
     from bottlemux.lifecycle.context import Context
+    from sidecars.supervise.proposal import Proposal
 
 
 def _approve(context: Context, subject: Subject) -> Prepared:
@@ -26,6 +27,8 @@ def _approving(context: Context, subject: Subject, *, persist: bool) -> Prepared
     from bottlemux.approvals.showing import details, manifest_change
 
     proposal = find(context.paths, subject.name)
+    if proposal.kind == "capability":
+        return _rebuilding(context, proposal, persist=persist)
     check(context.paths, proposal, persist=persist)
     lines = list(details(context.paths, proposal))
     if persist:
@@ -39,6 +42,21 @@ def _approving(context: Context, subject: Subject, *, persist: bool) -> Prepared
         return Told(f"{done.slug} may now do what it asked for{note}")
 
     return Prepared(carry_out, "\n".join(lines), "Approve it for good?" if persist else "Approve it?")
+
+
+def _rebuilding(context: Context, proposal: Proposal, *, persist: bool) -> Prepared:
+    """The build takes long and is to be seen, so it gets the terminal."""
+    from bottlemux.approvals.effects import check
+    from bottlemux.approvals.showing import details, manifest_change
+    from bottlemux.lifecycle.rebuilding import Rebuilding
+
+    check(context.paths, proposal, persist=persist, rebuilder=Rebuilding(context, lambda _line: None))
+    lines = list(details(context.paths, proposal))
+    if persist:
+        lines += ["", *manifest_change(context.paths, proposal)]
+    options = ["--hold", "--seen", proposal.content_hash, *(["--persist"] if persist else [])]
+    argv = context.own_argv("approvals", "approve", *options, proposal.id)
+    return Prepared(lambda: Become(tuple(argv)), "\n".join(lines), "Approve it, and rebuild the bottle?")
 
 
 def _reject(context: Context, subject: Subject) -> Prepared:

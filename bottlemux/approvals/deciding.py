@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bottlemux.approvals.effects import apply, check
 from bottlemux.approvals.finding import all_proposals, find, store_of
 from bottlemux.errors import BottlemuxError
+from bottlemux.text import printable
 from sidecars.audit import AuditLog, AuditUnavailable
 from sidecars.supervise.desk import audit_entry
 from sidecars.supervise.proposal import BrokenProposal, now
@@ -17,6 +18,7 @@ from sidecars.supervise.proposal import BrokenProposal, now
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from bottlemux.approvals.effects import Rebuilder
     from bottlemux.paths import Paths
     from sidecars.supervise.proposal import Proposal, State
     from sidecars.supervise.store import ProposalStore
@@ -24,22 +26,34 @@ if TYPE_CHECKING:
 MAX_NOTE = 1000
 
 
-def approve(paths: Paths, identifier: str, *, seen: str = "", persist: bool = False) -> Proposal:
+def approve(
+    paths: Paths,
+    identifier: str,
+    *,
+    seen: str = "",
+    persist: bool = False,
+    rebuilder: Rebuilder | None = None,
+) -> Proposal:
     """Approve an open proposal, carry that out, and return it ``active``.
 
+    ``rebuilder`` is needed for programs; that takes long, and other decisions about the bottle go on meanwhile.
     ``seen`` is the content hash of what the operator was shown, where that was earlier. ``persist`` also writes it
     into the bottle's manifest. Raises a ``BottlemuxError``, without any effect, for a proposal that was decided
     before, is not what was seen, or cannot be carried out; when carrying it out fails it is ``failed`` for good.
     """
     named = find(paths, identifier)
     store = store_of(paths, named.slug)
+    check(paths, named, persist=persist, rebuilder=rebuilder)
     with _changing(store):
         proposal = _still_open(store, named, seen or named.content_hash)
-        check(paths, proposal, persist=persist)
+        if proposal.kind != "capability":
+            check(paths, proposal, persist=persist)
         approved = _decided(proposal, "approved", persist=persist)
         _record(paths, approved, "allow", "approved")
         store.save(approved)
-        return _carry_out(paths, store, approved)
+        if proposal.kind != "capability":
+            return _carry_out(paths, store, approved)
+    return _rebuild(paths, store, approved, rebuilder)
 
 
 def reject(paths: Paths, identifier: str, *, seen: str = "", reason: str = "") -> Proposal:
@@ -54,17 +68,48 @@ def reject(paths: Paths, identifier: str, *, seen: str = "", reason: str = "") -
         return rejected
 
 
-def settle(paths: Paths) -> list[Proposal]:
-    """Finish what was approved and then interrupted; return what that was."""
-    found = [proposal for proposal in all_proposals(paths) if proposal.state == "approved"]
-    return [settled for proposal in found if (settled := _settle(paths, proposal)) is not None]
+def settle(paths: Paths, rebuilder: Rebuilder | None = None) -> list[Proposal]:
+    """Finish what was approved and then interrupted; return what that was.
+
+    What cannot be finished now stays approved, and what somebody is at is left to them. Raises the first failure,
+    once all others are finished.
+    """
+    settled: list[Proposal] = []
+    failures: list[BottlemuxError] = []
+    for proposal in all_proposals(paths):
+        if proposal.state == "approved" and (proposal.kind != "capability" or rebuilder is not None):
+            try:
+                done = _settle(paths, proposal, rebuilder)
+                settled += [done] if done is not None else []
+            except BottlemuxError as error:
+                failures.append(error)
+    if failures:
+        raise failures[0]
+    return settled
 
 
-def _settle(paths: Paths, proposal: Proposal) -> Proposal | None:
+def _settle(paths: Paths, proposal: Proposal, rebuilder: Rebuilder | None) -> Proposal | None:
     store = store_of(paths, proposal.slug)
+    if proposal.kind == "capability":
+        with store.carrying_out(wait=False) as mine:
+            if not mine or _load(store, proposal).state != "approved":
+                return None
+            check(paths, proposal, persist=proposal.persist, rebuilder=rebuilder)
+            return _carry_out(paths, store, proposal, rebuilder)
     with _changing(store):
         current = _load(store, proposal)
         return _carry_out(paths, store, current) if current.state == "approved" else None
+
+
+def _rebuild(paths: Paths, store: ProposalStore, approved: Proposal, rebuilder: Rebuilder | None) -> Proposal:
+    """Carry out ``approved``, one after the other in a bottle, unless somebody else just did."""
+    with store.carrying_out():
+        current = _load(store, approved)
+        if current.state == "approved":
+            return _carry_out(paths, store, current, rebuilder)
+    if current.state != "active":
+        raise BottlemuxError(f"proposal {approved.id} was approved, but that failed: {current.note}")
+    return current
 
 
 @contextmanager
@@ -106,12 +151,16 @@ def _decided(proposal: Proposal, state: State, *, persist: bool = False) -> Prop
     )
 
 
-def _carry_out(paths: Paths, store: ProposalStore, approved: Proposal) -> Proposal:
+def _carry_out(
+    paths: Paths, store: ProposalStore, approved: Proposal, rebuilder: Rebuilder | None = None
+) -> Proposal:
     try:
-        note = apply(paths, approved)
+        note = apply(paths, approved, rebuilder)
     except (BottlemuxError, OSError, ValueError) as error:
         text = error.message if isinstance(error, BottlemuxError) else str(error)
-        failed = replace(approved, state="failed", note="it was approved, but that failed: tell the operator")
+        # What a build says is about what the agent asked for; anything else is about the operator's machine.
+        why = printable(text)[:MAX_NOTE] if approved.kind == "capability" else "tell the operator"
+        failed = replace(approved, state="failed", note=f"it was approved, but that failed: {why}")
         store.save(failed)
         _record(paths, failed, "block", "failed")
         raise BottlemuxError(f"proposal {approved.id} was approved, but that failed: {text}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bottlemux.errors import BottlemuxError, UnavailableError
 from bottlemux.files import write_atomic
@@ -16,10 +16,22 @@ if TYPE_CHECKING:
     from sidecars.supervise.proposal import Proposal
 
 
-def check(paths: Paths, proposal: Proposal, *, persist: bool) -> None:
+class Rebuilder(Protocol):
+    """Gives a bottle programs that it lacks. Made by who knows bottles and windows."""
+
+    def check(self, proposal: Proposal) -> None:
+        """Raise a ``BottlemuxError`` for what could not be carried out. Changes nothing."""
+        ...
+
+    def rebuild(self, proposal: Proposal) -> str:
+        """Carry ``proposal`` out, which may take minutes; return what the agent is to know besides."""
+        ...
+
+
+def check(paths: Paths, proposal: Proposal, *, persist: bool, rebuilder: Rebuilder | None = None) -> None:
     """Raise a ``BottlemuxError`` for what could not be carried out. Changes nothing."""
     if proposal.kind == "capability":
-        raise UnavailableError("no backend here can rebuild a bottle, so programs cannot be added")
+        _required(rebuilder).check(proposal)
     if proposal.kind == "egress":
         new_routes(paths, proposal)
     if persist:
@@ -28,8 +40,17 @@ def check(paths: Paths, proposal: Proposal, *, persist: bool) -> None:
         new_manifest(paths, proposal)
 
 
-def apply(paths: Paths, proposal: Proposal) -> str:
+def _required(rebuilder: Rebuilder | None) -> Rebuilder:
+    if rebuilder is None:
+        raise UnavailableError(
+            "programs cannot be added to a bottle from here", hint="bottlemux approvals approve ID"
+        )
+    return rebuilder
+
+
+def apply(paths: Paths, proposal: Proposal, rebuilder: Rebuilder | None = None) -> str:
     """Carry ``proposal`` out and return what the agent is to know besides. Raises what :func:`check` does."""
+    rebuilt = _required(rebuilder).rebuild(proposal) if proposal.kind == "capability" else None
     if proposal.kind == "egress":
         routes = RouteSet(routes=new_routes(paths, proposal)).dump()
         write_atomic(paths.bottle(proposal.slug).routes, routes)
@@ -37,6 +58,8 @@ def apply(paths: Paths, proposal: Proposal) -> str:
         from bottlemux.approvals.persisting import persist
 
         persist(paths, proposal)
+    if rebuilt is not None:
+        return rebuilt
     # git-gate reads the granted branches anew for each push.
     return "" if is_alive(paths.bottle(proposal.slug)) else "in force when the bottle comes back"
 

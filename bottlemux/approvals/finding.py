@@ -11,7 +11,7 @@ from sidecars.supervise.store import ProposalStore
 
 if TYPE_CHECKING:
     from bottlemux.paths import Paths
-    from sidecars.supervise.proposal import Proposal
+    from sidecars.supervise.proposal import Kind, Proposal
 
 _OPEN = frozenset({"pending", "approved"})
 
@@ -35,6 +35,12 @@ def open_proposals(paths: Paths, slug: str | None = None) -> list[Proposal]:
     """Return what waits for the operator, or is approved and not in force yet, the oldest first."""
     known = all_proposals(paths) if slug is None else store_of(paths, slug).list()
     return [proposal for proposal in known if proposal.state in _OPEN]
+
+
+def granted(paths: Paths, slug: str, kind: Kind) -> list[Proposal]:
+    """Return what is in force of one kind, in the order of the decisions."""
+    active = [each for each in store_of(paths, slug).list() if each.kind == kind and each.state == "active"]
+    return sorted(active, key=lambda proposal: (proposal.decided_at, proposal.id))
 
 
 def awaited(paths: Paths, slug: str) -> Proposal | None:

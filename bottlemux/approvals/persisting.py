@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bottlemux.approvals.dockerfile import instructions
 from bottlemux.approvals.yaml_edit import EditError, append
 from bottlemux.errors import BottlemuxError, UsageError
 from bottlemux.files import write_atomic
@@ -14,7 +16,6 @@ from sidecars.supervise import grants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from bottlemux.manifest.models import Bottle
     from bottlemux.manifest.problems import KeyPath
@@ -38,6 +39,8 @@ def new_manifest(paths: Paths, proposal: Proposal) -> tuple[Path, bytes]:
     Raises a ``BottlemuxError`` where there is no manifest of the user's, or it would not say what it should.
     """
     bottle = load_bottle(paths, BottleStore(paths).load(proposal.slug).bottle)
+    if proposal.kind == "capability":
+        return _new_dockerfile(bottle, proposal)
     path = paths.bottles_config / f"{bottle.name}.md"
     content = read_user_file(path)
     if content is None:
@@ -49,6 +52,24 @@ def new_manifest(paths: Paths, proposal: Proposal) -> tuple[Path, bytes]:
     if not additions:
         return path, content
     return path, _edited(bottle, path, content, additions)
+
+
+def _new_dockerfile(bottle: Bottle, proposal: Proposal) -> tuple[Path, bytes]:
+    """Return the Dockerfile of the user's own image directory with the lines added; its last user stays the last."""
+    path = (bottle.source.parent / Path(bottle.image or "").expanduser()).resolve() / "Dockerfile"
+    content = read_user_file(path) if bottle.image else None
+    if content is None:
+        raise UsageError(
+            f"bottle {bottle.name!r} names no image directory of yours whose Dockerfile could be added to",
+            hint="make one and name it with 'image', or approve without --persist",
+        )
+    present = content.decode().splitlines()
+    new = [line for line in instructions(proposal.request) if line not in present]
+    if not new:
+        return path, content
+    users = [line for line in present if line.split(maxsplit=1)[:1] in (["USER"], ["user"])]
+    newline = "" if content.endswith(b"\n") else "\n"
+    return path, content + (newline + "\n".join(["", "USER root", *new, *users[-1:]]) + "\n").encode()
 
 
 def _additions(bottle: Bottle, proposal: Proposal) -> Iterator[tuple[KeyPath, object]]:

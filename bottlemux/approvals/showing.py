@@ -6,7 +6,9 @@ import difflib
 import json
 from typing import TYPE_CHECKING, cast
 
+from bottlemux.approvals.dockerfile import render
 from bottlemux.approvals.effects import new_routes, present_routes
+from bottlemux.approvals.finding import granted
 from bottlemux.errors import BottlemuxError
 from bottlemux.text import printable
 
@@ -106,8 +108,12 @@ def _before_and_after(paths: Paths, proposal: Proposal) -> tuple[list[str], list
         )
     if proposal.kind == "git":
         return [], [f"{proposal.request.get('remote')}: {proposal.request.get('branch')}"], "granted branches"
-    lines = [*_texts(proposal.request.get("packages")), *_texts(proposal.request.get("dockerfile_lines"))]
-    return [], lines, "Dockerfile"
+    before = granted(paths, proposal.slug, "capability")
+    return (
+        render(before).splitlines() if before else [],
+        render([*before, proposal]).splitlines(),
+        "Dockerfile",
+    )
 
 
 def _route_lines(routes: Sequence[Route]) -> list[str]:

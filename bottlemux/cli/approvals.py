@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from bottlemux.cli import console
+from bottlemux.cli import console, selection
+from bottlemux.errors import BottlemuxError
 from bottlemux.text import age
 
 if TYPE_CHECKING:
-    import argparse
-
+    from bottlemux.approvals.effects import Rebuilder
     from bottlemux.lifecycle.context import Context
     from sidecars.supervise.proposal import Proposal
 
@@ -30,6 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     show.set_defaults(run=_show)
     approve = actions.add_parser("approve", help="allow it; the agent goes on at once")
     approve.add_argument("--persist", action="store_true", help="write it into the bottle's manifest too")
+    approve.add_argument("--seen", metavar="SHA256", default="", help=argparse.SUPPRESS)
+    approve.add_argument("--hold", action="store_true", help=argparse.SUPPRESS)
     approve.set_defaults(run=_approve)
     reject = actions.add_parser("reject", help="refuse it")
     reject.add_argument("--reason", metavar="R", default="", help="why, for the agent")
@@ -77,14 +80,38 @@ def _show(context: Context, options: argparse.Namespace) -> int:
 
 
 def _approve(context: Context, options: argparse.Namespace) -> int:
+    try:
+        return _approve_one(context, options)
+    except BottlemuxError as error:
+        if not options.hold:
+            raise
+        selection.complain(options.id, error)
+        return error.exit_code
+    finally:
+        if options.hold:
+            sys.stdout.write("Enter closes this.")
+            sys.stdout.flush()
+            sys.stdin.readline()
+
+
+def _approve_one(context: Context, options: argparse.Namespace) -> int:
     from bottlemux.approvals.deciding import approve
     from bottlemux.approvals.showing import request_text
 
     _settle(context)
-    proposal = approve(context.paths, options.id, persist=options.persist)
+    proposal = approve(
+        context.paths, options.id, seen=options.seen, persist=options.persist, rebuilder=_rebuilder(context)
+    )
     note = f" ({proposal.note})" if proposal.note else ""
-    sys.stdout.write(f"{proposal.id}: {proposal.slug} may {request_text(proposal)}{note}\n")
+    verb = "has" if proposal.kind == "capability" else "may"
+    sys.stdout.write(f"{proposal.id}: {proposal.slug} {verb} {request_text(proposal)}{note}\n")
     return 0
+
+
+def _rebuilder(context: Context) -> Rebuilder:
+    from bottlemux.lifecycle.rebuilding import Rebuilding
+
+    return Rebuilding(context, lambda line: sys.stderr.write(f"{line}\n"))
 
 
 def _reject(context: Context, options: argparse.Namespace) -> int:
@@ -103,7 +130,7 @@ def _settle(context: Context) -> None:
     from bottlemux.text import printable
 
     try:
-        for proposal in settle(context.paths):
+        for proposal in settle(context.paths, _rebuilder(context)):
             sys.stderr.write(f"bottlemux: proposal {proposal.id}, approved earlier, is in force now\n")
     except BottlemuxError as error:
         sys.stderr.write(f"bottlemux: warning: {printable(error.message)}\n")

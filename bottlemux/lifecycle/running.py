@@ -70,6 +70,7 @@ def launch(context: Context, planned: Planned) -> tuple[Metadata, Bottle]:
         from_project=agent.from_project,
         agent_digest=agent.digest,
         session_id=spec.session_id,
+        credentials=sorted(spec.secrets),
     )
     try:
         # First of all: a start that is killed from here on can be resumed with its task.
@@ -118,11 +119,11 @@ def resume(context: Context, record: Metadata, backend_name: str | None = None) 
     """
     bottle = running_bottle(context, record)
     if bottle is not None:
-        done = _show(context, record, bottle, anew=False)
+        done = show(context, record, bottle, anew=False)
     else:
         record, bottle = relaunch(context, record, plan_resume(context, record, backend_name))
         try:
-            _show(context, record, bottle, anew=True)
+            show(context, record, bottle, anew=True)
         except BaseException:
             bottle.close()
             raise
@@ -151,21 +152,28 @@ def relaunch(context: Context, record: Metadata, planned: Planned) -> tuple[Meta
     unmark_stopped(files)
     bottle = planned.backend.launch(planned.plan)
     record = replace(record, backend=planned.plan.backend_name, layout=planned.layout, started_at=_now())
+    record = replace(record, credentials=tuple(sorted(planned.spec.secrets)))
     context.store.save(record)
     return record, bottle
 
 
-def _show(context: Context, record: Metadata, bottle: Bottle, *, anew: bool) -> str:
+def show(context: Context, record: Metadata, bottle: Bottle, *, anew: bool, said: str = "") -> str:
+    """Give a running bottle its window, or what ended in it; see :func:`revive`. Return what was done."""
     window = context.workspace.find(record.identity)
     if window is not None:
         context.workspace.dashboard.revive()
-        return revive(context, record, bottle, window, anew=anew)
+        return revive(context, record, bottle, window, anew=anew, said=said)
     _open_window(context, window_for(context, record, bottle))
     return "window opened again"
 
 
-def revive(context: Context, record: Metadata, bottle: Bottle, window: WindowInfo, *, anew: bool) -> str:
-    """Start again, in their panes, the programs that ended; of a bottle that was launched ``anew`` all of its own."""
+def revive(
+    context: Context, record: Metadata, bottle: Bottle, window: WindowInfo, *, anew: bool, said: str = ""
+) -> str:
+    """Start again, in their panes, the programs that ended; of a bottle that was launched ``anew`` all of its own.
+
+    ``said`` is what the agent is told when its conversation goes on.
+    """
     workspace = context.workspace
     live = {
         pane.pane_id: pane
@@ -180,7 +188,7 @@ def revive(context: Context, record: Metadata, bottle: Bottle, window: WindowInf
             ValidationError
         ):  # a command of a layout, moved to another window: not known any more
             pane = live[info.pane_id].layout() if info.pane_id in live else PaneLayout(role=info.role)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-            workspace.respawn(info.pane_id, pane_argv(context, bottle, pane))
+            workspace.respawn(info.pane_id, pane_argv(context, bottle, pane, said))
             started.append(info.role)
     if window.pane("agent") is None:
         rearrange(

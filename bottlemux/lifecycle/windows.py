@@ -51,8 +51,11 @@ def named_layout(context: Context, record: Metadata, name: str = "") -> WindowLa
     return find_window(name or record.layout, record.agent, context.paths, Path(record.cwd))
 
 
-def pane_argv(context: Context, bottle: Bottle, pane: PaneLayout) -> list[str]:
-    """Return what runs in ``pane``. A command from a layout file runs in the bottle, never on the host."""
+def pane_argv(context: Context, bottle: Bottle, pane: PaneLayout, said: str = "") -> list[str]:
+    """Return what runs in ``pane``. A command from a layout file runs in the bottle, never on the host.
+
+    ``said`` is what an agent is told when its conversation goes on.
+    """
     if pane.argv:
         return bottle.claude_argv(list(pane.argv))
     if pane.shell_command:
@@ -61,5 +64,6 @@ def pane_argv(context: Context, bottle: Bottle, pane: PaneLayout) -> list[str]:
         return context.own_argv(own[0], bottle.identity, *own[1:])
     if pane.role_name == "agent":
         conversation = conversations.current(context.paths.bottle(bottle.identity))
-        return bottle.claude_argv([START_SCRIPT, *([conversation.session_id] if conversation else [])])
+        session = [conversation.session_id, *([said] if said else [])] if conversation else []
+        return bottle.claude_argv([START_SCRIPT, *session])
     return bottle.claude_argv(["/bin/bash", "-l"])

@@ -23,7 +23,8 @@ class Metadata:
     ``args`` came after ``--`` on the command line. ``session_id`` is the UUID of the conversation.
     ``base_commit`` is what a cloned workspace began at. ``from_project`` and ``agent_digest`` say which
     agent manifest was shown to the operator: an agent can edit its workspace, so another one there must not
-    take over on ``resume`` unseen. Times are RFC 3339, UTC; ``started_at`` is the latest start.
+    take over on ``resume`` unseen. ``credentials`` are the names of those it had at its latest start. Times are
+    RFC 3339, UTC; ``started_at`` is the latest start.
     """
 
     identity: str
@@ -40,11 +41,12 @@ class Metadata:
     base_commit: str | None = None
     from_project: bool = False
     agent_digest: str | None = None
+    credentials: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, object]:
         """Return the record as JSON-ready values; :meth:`from_json` is the inverse."""
-        return {**asdict(self), "args": list(self.args)}
+        return {**asdict(self), "args": list(self.args), "credentials": list(self.credentials)}
 
     @classmethod
     def from_json(cls, value: object, *, where: str) -> Metadata:
@@ -64,7 +66,8 @@ class Metadata:
             raise _broken(where, f"{missing[0]} is missing")
         if not is_slug(str(known["identity"])):
             raise _broken(where, "identity is not of the form AGENT-xxxxx")
-        known["args"] = tuple(cast("list[str]", known.get("args", [])))
+        for name in ("args", "credentials"):
+            known[name] = tuple(cast("list[str]", known.get(name, [])))
         return cls(**known)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

@@ -58,6 +58,7 @@ class BottleStore:
         agent_digest: str | None = None,
         preferred: str | None = None,
         session_id: str | None = None,
+        credentials: Sequence[str] = (),
     ) -> Metadata:
         """Claim a new identity, ``preferred`` if it is free, and return its record, saved.
 
@@ -72,7 +73,7 @@ class BottleStore:
             identity="", agent=agent, bottle=bottle, backend=backend, cwd=str(cwd.absolute()),
             session_id=session_id or str(uuid.uuid4()), created_at=now, started_at=now, workspace=workspace,
             layout=layout, args=tuple(args), base_commit=base_commit, from_project=from_project,
-            agent_digest=agent_digest,
+            agent_digest=agent_digest, credentials=tuple(credentials),
         )  # fmt: skip
         require_private(make_private_dir(self.paths.bottles))
         draft = make_private_dir(self.paths.bottles / f"{_NEW}{uuid.uuid4().hex}")

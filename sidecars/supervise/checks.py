@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _HEADS = "refs/heads/"
 _BRANCH = re.compile(r"\w[\w./+@#=,%-]*")
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")
-_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,99}(=[A-Za-z0-9.+:~-]{1,60})?")
+# Not with a dash at the end, by which apt removes a package.
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{0,98}[a-z0-9+.](=[A-Za-z0-9.+:~-]{1,60})?")
 _INSTRUCTION = re.compile(r"(RUN|ENV|ARG) \S.*")
 _MAX_BRANCH_BYTES = 240
 _HTTP_PORT = 80

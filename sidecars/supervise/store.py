@@ -40,6 +40,23 @@ class ProposalStore:
         finally:
             os.close(descriptor)
 
+    @contextlib.contextmanager
+    def carrying_out(self, *, wait: bool = True) -> Generator[bool]:
+        """Be the only one who carries out what takes long; :meth:`locked` is for the moments of a change.
+
+        Yields whether that is so, which without ``wait`` it need not be.
+        """
+        descriptor = os.open(self._directory / "building", _LOCK, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(descriptor)
+
     def list(self) -> list[Proposal]:
         """Return every proposal, the oldest first. Files that are none are left out."""
         found: list[Proposal] = []
