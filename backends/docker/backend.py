@@ -236,7 +236,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         return self._bottle(identity)
 
     def _is_whole(self, identity: str, status: RuntimeStatus) -> bool:
-        """Say whether the agent's container runs too."""
+        """Say whether the agent's container runs too, or is still being started: that is its launcher's."""
         from backends.docker import recovery
         from backends.docker.endpoint import is_elsewhere
 
@@ -245,7 +245,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
             from backends.docker.engine import Engine
 
             return recovery.runs(Engine(endpoint), identity)
-        return recovery.is_process(status.init_pid, identity)
+        return not status.init_pid or recovery.is_process(status.init_pid, identity)
 
     def recover(self, identity: str) -> Bottle | None:
         """Link a bottle of an engine elsewhere again that lost its link; see the contract."""

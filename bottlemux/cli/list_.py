@@ -21,7 +21,7 @@ COLUMNS = {
     "backends": ("name", "state", "reason"),
     "bottles": ("name",),
     "layouts": ("name",),
-    "resumable": ("backend", "slug", "agent", "directory"),
+    "resumable": ("backend", "slug", "agent", "directory", "ended"),
 }
 """What the columns of each listing are called in its JSON form."""
 

@@ -215,5 +215,3 @@ def test_for_good_it_goes_into_the_users_own_image(shell: World) -> None:
     assert done.returncode == 2
     assert "names no image directory of yours" in done.stderr
     assert proposal(shell, slug, identifier)["state"] == "pending"
-
-

@@ -157,7 +157,7 @@ def test_canonical_ref() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"packages": ["--force"]}, {"packages": ["a b"]}, {"packages": ["jq;id"]},
+    [{}, {"packages": ["--force"]}, {"packages": ["bash-"]}, {"packages": ["a b"]}, {"packages": ["jq;id"]},
      {"dockerfile_lines": ["FROM x"]}, {"dockerfile_lines": ["RUN a\nUSER root"]},
      {"dockerfile_lines": ["RUN a \\"]}, {"dockerfile_lines": ["RUN a \\  "]}, {"dockerfile_lines": ["RUN cat <<END"]},
      {"dockerfile_lines": ["RUN --mount=type=bind,from=x,target=/y a"]},
