@@ -105,17 +105,23 @@ def asked(world: World, slug: str, kind: str) -> str:
 def approve_in_palette(world: World) -> None:
     """Do it with keys, in a pane beside the agent's."""
     environ = [f"{name}={value}" for name, value in world.environ.items()]
-    command = ["env", *environ, *world.argv("palette")]
-    pane = world.tmux("split-window", "-P", "-F", "#{pane_id}", "-t", "=bottlemux:", "--", *command).strip()
+    command = ["env", *environ, *world.argv("palette", "--here", "--do", "approve")]
+    pane = world.tmux("new-window", "-P", "-F", "#{pane_id}", "-t", "=bottlemux:", "--", *command).strip()
 
-    def shows(text: str) -> bool:
-        return text in world.tmux("capture-pane", "-p", "-t", pane)
+    def shows(text: str) -> None:
+        def screen() -> str:
+            return world.tmux("capture-pane", "-p", "-t", pane)
 
-    until(lambda: shows("approve"), "the palette")
-    world.tmux("send-keys", "-t", pane, "-l", "approve")
-    until(lambda: shows("> approve"), "the action")
+        try:
+            until(lambda: text in screen(), f"{text!r} in the palette")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it shows:\n{screen()}") from None
+
+    shows("> decide")
     world.tmux("send-keys", "-t", pane, "Enter")
-    until(lambda: shows("Approve it?"), "the question")
+    shows("> approve")
+    world.tmux("send-keys", "-t", pane, "Enter")
+    shows("Approve it?")
     world.tmux("send-keys", "-t", pane, "y")
 
 
