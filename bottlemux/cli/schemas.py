@@ -87,6 +87,11 @@ def _images() -> dict[str, Any]:
 
 _LISTED = ("active", "agents", "backends", "bottles", "layouts", "resumable")
 _SCHEMAS: dict[str, tuple[str, str, Callable[[], dict[str, Any]]]] = {
+    "actions": (
+        "Actions",
+        "What `bottlemux palette --list --json` prints.",
+        lambda: _object("Action", dict.fromkeys(("name", "about", "key", "group", "help"), str)),
+    ),
     "approvals": ("Proposals", "What `bottlemux approvals list --json` prints.", _proposals),
     "audit": (
         "Decisions",

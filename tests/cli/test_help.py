@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.e2e.world import World
 
 PRINTED = {
+    "actions": ["palette", "--list", "--json"],
     "audit": ["audit", "SLUG", "--json"],
     "approvals": ["approvals", "list", "--all", "--json"],
     "doctor": ["doctor", "--json"],
