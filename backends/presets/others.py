@@ -86,7 +86,7 @@ _QWEN = Preset(
 _OPENCODE_SETTINGS = {"$schema": "https://opencode.ai/config.json", "autoupdate": False, "share": "disabled"}
 _OPENCODE = Preset(
     name="opencode",
-    tested="starts with OpenCode 1.18 and sends the first task; its answer was not tried",
+    tested="starts with OpenCode 1.18 and opens a conversation with the task; no whole answer was seen",
     install="npm install -g opencode-ai",
     environ={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
     home={".config/opencode/opencode.json": as_json(_OPENCODE_SETTINGS)},
@@ -101,7 +101,7 @@ _OPENCODE = Preset(
     unattended=("--auto",),
     permission_options=("--auto",),
     resume=("--continue",),
-    conversation=".local/share/opencode/storage/session/*/*.json",
+    conversation=".local/share/opencode/opencode.db",
     before_prompt=("--prompt=",),
     instructions_file=".config/opencode/AGENTS.md",
     apis=(Api("api.anthropic.com", ("/v1/messages", "/v1/models"), "ANTHROPIC_API_KEY", "x-api-key"),),
@@ -143,7 +143,6 @@ _AMP = Preset(
     unattended=("--dangerously-allow-all",),
     before_prompt=("--",),
     permission_options=("--dangerously-allow-all",),
-    resume=("last",),
     instructions_file=".config/amp/AGENTS.md",
     apis=(Api("ampcode.com", (), "AMP_API_KEY"),),
 )
