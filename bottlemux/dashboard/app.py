@@ -92,6 +92,7 @@ class Dashboard:
         self.app.ttimeoutlen = _ESCAPE_S
         self.app.key_processor.after_key_press.add_handler(lambda _processor: self._touched())
         self._last_touch = 0.0
+        self._lent = False
         self._drawn: object = None
         self._details_of: object = None
         self._reading_details = False
@@ -169,13 +170,18 @@ class Dashboard:
         """Give the terminal to ``use``, called from a background thread, and wait until it is given back."""
 
         async def lent() -> None:
-            async with in_terminal():
-                await self.loop.run_in_executor(None, use)
+            self._lent = True
+            try:
+                async with in_terminal():
+                    await self.loop.run_in_executor(None, use)
+            finally:
+                self._lent = False
 
         asyncio.run_coroutine_threadsafe(lent(), self.loop).result()
 
     def _exit(self) -> None:
-        if self.app.is_running and not self.app.is_done:
+        # What is pressed to interrupt who has the terminal interrupts us as well.
+        if not self._lent and self.app.is_running and not self.app.is_done:
             self.app.exit()
 
     def _crashed(self, error: BaseException) -> None:

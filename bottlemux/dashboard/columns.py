@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sidecars.supervise.proposal import Proposal
 
 _NOTE_WIDTH = 14
-_SLUG_WIDTHS = (12, 28)
+_SLUG_WIDTHS = (10, 28)
 _AGENT_WIDTH = 14
 _ID_LENGTH = 6  # a dash and five characters: what tells bottles of one agent apart
 # For these the reason is nothing but the age in other words.
@@ -45,7 +45,7 @@ def _number(count: int) -> str:
 def note(row: Row) -> str:
     """Return what the bottle waits for, or what is wrong with it."""
     if row.asks:
-        return f"asks for {_request(row.asks[0])}"
+        return f"wants {_request(row.asks[0])}"
     return "" if row.status.state in _SELF_EXPLAINING else printable(row.status.reason)
 
 
@@ -63,7 +63,7 @@ _FIXED = (
     Column("AGE", 4, lambda row: age(row.status.since), 2, right=True),
     Column("CPU", 5, _cpu, 4, right=True),
     Column("MEM", 5, lambda row: size(row.status.memory_bytes), 5, right=True),
-    Column("REFUSED", 7, lambda row: _number(row.status.blocked), 3, right=True),
+    Column("BLOCK", 5, lambda row: _number(row.status.blocked), 3, right=True),
     Column("ASKS", 4, lambda row: _number(row.status.open_proposals), 1, right=True),
 )
 
@@ -92,8 +92,14 @@ class Table:
         return [*cells, fit(note(row), self._note - 1)] if self._note > 0 else cells
 
 
+def _state(row: Row, mark: Callable[[str], str]) -> str:
+    # Who asks waits for the operator, whatever else it does.
+    shown = mark("waiting") if row.asks else mark(row.status.state)
+    return f"{fit(shown, 2)} {row.status.state}"
+
+
 def _state_column(mark: Callable[[str], str]) -> Column:
-    return Column("STATE", 11, lambda row: f"{fit(mark(row.status.state), 2)} {row.status.state}", 0)
+    return Column("STATE", 11, lambda row: _state(row, mark), 0)
 
 
 def _slug_column(width: int) -> Column:

@@ -66,6 +66,11 @@ class Desk:
         self._run, self._places, self._leave = run, places, leave
 
     @property
+    def can_leave(self) -> bool:
+        """Whether this is any other dashboard than the workspace's own window."""
+        return self._leave is not None
+
+    @property
     def present_details(self) -> Details:
         """The details of what is selected now; empty until they were read."""
         proposal = self.board.proposal

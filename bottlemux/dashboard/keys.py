@@ -62,6 +62,7 @@ KEYS = (
     _action("s", "stop", "stop"),
     _action("R", "resume", "resume"),
     Key(("?",), "help", "Show these keys.", lambda desk: show_help(desk)),  # noqa: PLW0108 - it is defined below
+    Key(("q", "c-c"), "leave", "Leave; the workspace's own window stays.", lambda desk: desk.leave()),
     _decision("A", "for good", "persist"),
     Key(("/",), "filter", "Show only bottles that match.", lambda desk: desk.filter()),
     _action("d", "diff", "diff"),
@@ -69,7 +70,6 @@ KEYS = (
     Key(("i", " "), "details", "Show all that is known of the bottle.", lambda desk: desk.show_details()),
     Key(("m",), "message", "Show the whole of the last message.", lambda desk: desk.show_message()),
     Key(("escape",), "back", "Dismiss the message, the page, the filter.", lambda desk: desk.back()),
-    Key(("q", "c-c"), "leave", "Leave; the workspace's own window stays.", lambda desk: desk.leave()),
 )
 """In the order of the footer, which shows as many as there is room for."""
 
@@ -78,7 +78,7 @@ Up Down j k  move; the mouse does too: click selects, double click goes, wheel s
 
 Those that need you come first. CPU is in percent of one core, over the last two seconds or more.
 MEM is memory with what bottles share shared out between them (PSS), measured for one bottle after the
-other. REFUSED counts requests that were blocked, ASKS what is asked for."""
+other. BLOCK counts refused requests, ASKS what is asked for."""
 
 
 def show_help(desk: Desk) -> None:

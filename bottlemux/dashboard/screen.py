@@ -155,6 +155,8 @@ def _footer(desk: Desk, width: int) -> StyleAndTextTuples:
     fragments: StyleAndTextTuples = []
     used = 0
     for key in KEYS:
+        if key.word == "leave" and not desk.can_leave:
+            continue
         text = f"{key.name} {key.word}"
         if used + len(text) > width:
             break

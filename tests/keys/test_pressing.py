@@ -75,6 +75,12 @@ def _prefix_taken(world: World, terminal: Terminal) -> bool:
     return True
 
 
+def _settings(world: World) -> list[str]:
+    """Return all that tmux has bound and set, but for our own options, which the dashboard keeps true meanwhile."""
+    listings = [world.tmux(*listing).splitlines() for listing in _LISTINGS]
+    return ["\n".join(line for line in lines if not line.startswith("@bottlemux_")) for lines in listings]
+
+
 def _table(world: World) -> str:
     return world.tmux("list-clients", "-F", "#{client_key_table}").strip()
 
@@ -82,7 +88,7 @@ def _table(world: World) -> str:
 def test_keys_do_what_the_sheet_says_and_leave_no_trace(
     world: World, slugs: list[str], attached: Terminal, tmp_path: Path
 ) -> None:
-    before = [world.tmux(*listing) for listing in _LISTINGS]
+    before = _settings(world)
     assert "prefix b ? shows them" in world.run("keys", "install")
     assert world.try_run("keys", "install").returncode == 1
     # An agent chooses the title of its pane: no key may give it to a shell.
@@ -118,7 +124,7 @@ def test_keys_do_what_the_sheet_says_and_leave_no_trace(
     attached.type(b"n")
 
     assert world.run("keys", "uninstall") == "prefix b is as it was\n"
-    assert [world.tmux(*listing) for listing in _LISTINGS] == before
+    assert _settings(world) == before
     assert "no keys are installed" in world.run("keys", "uninstall")
     assert not canary.exists()
     assert not [*world.home.parent.rglob("canary"), *Path("/").glob("canary")]
