@@ -186,9 +186,10 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
     def build(self, plan: DockerPlan, dockerfile: str, say: Callable[[str], object]) -> str:
         """Build what the bottle will run in, on top of its own image."""
         from backends.docker import images
+        from backends.docker.engine import Engine
 
         base = plan.spec.resolved.bottle.source.parent
-        return images.for_bottle(self._engine(), plan.image, base, say, dockerfile)
+        return images.for_bottle(Engine(plan.endpoint), plan.image, base, say, dockerfile)
 
     def image_of(self, identity: str) -> str:
         """Return the image of the bottle's latest launch, once that was complete."""
