@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from bottlemux.lifecycle.context import Context
 
 _DETAIL_WIDTH = 60
-_INDENT = 25
 _MARKS = {"ok": "ok", "warning": "warn", "error": "FAIL"}
 
 
@@ -40,8 +39,9 @@ def run(context: Context, options: argparse.Namespace) -> int:
     if options.json:
         console.write_json([check.to_json() for check in checks])
     else:
+        width = max(len(check.name) for check in checks)
         for check in checks:
-            sys.stdout.write(_line(check) + "\n")
+            sys.stdout.write(_line(check, width) + "\n")
     return 3 if worst(checks) == "error" else 0
 
 
@@ -63,11 +63,12 @@ def _attack(context: Context, options: argparse.Namespace) -> int:
     return 1 if any(verdict.outcome == "broken" for verdict in verdicts) else 0
 
 
-def _line(check: Check) -> str:
+def _line(check: Check, width: int) -> str:
+    """Return a finding, its name padded to ``width``, with what mends it below."""
     from bottlemux.text import printable
 
+    indent = width + len("FAIL  ") + 1
     mark = console.coloured(f"{_MARKS[check.level]:<4}", check.level)
-    detail = console.wrapped(printable(check.detail), _INDENT)
-    text = f"{mark}  {check.name:<18} {detail}"
-    fix = console.wrapped(f"mend it: {printable(check.fix)}", _INDENT)
-    return f"{text}\n{'':<{_INDENT}}{fix}" if check.fix else text
+    text = f"{mark}  {check.name:<{width}} {console.wrapped(printable(check.detail), indent)}"
+    fix = console.wrapped(f"mend it: {printable(check.fix)}", indent)
+    return f"{text}\n{'':<{indent}}{fix}" if check.fix else text
