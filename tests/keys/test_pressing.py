@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bottlemux.session.building import literal
 from tests.e2e.world import World, until
 from tests.session.conftest import Terminal
 
@@ -173,6 +174,21 @@ def test_the_palette_of_a_bottles_window_is_about_its_project(
         "the agent's pane alone",
     )
     world.run("keys", "uninstall")
+
+
+def test_the_name_of_a_directory_is_no_command(world: World, slugs: list[str], attached: Terminal) -> None:
+    """A project that was cloned may have directories of any name; a key is pressed in one of them."""
+    hostile = world.home / "x' ; set-option -g @pwned 'yes"
+    hostile.mkdir()
+    world.run("keys", "install")
+    world.tmux("new-window", "-t", "=bottlemux:", "-c", literal(str(hostile)), "sleep", "1000")
+    path = lambda: world.tmux("display-message", "-p", "-t", "=bottlemux:", "#{pane_current_path}").strip()  # noqa: E731
+    until(lambda: path() == str(hostile), "the directory")
+    _press(world, attached, b"p")
+    attached.shows("start shell")
+    attached.type(b"\x1b")
+    world.run("keys", "uninstall")
+    assert "@pwned" not in world.tmux("show-options", "-g")
 
 
 def test_uninstall_refuses_what_was_changed_since(world: World, slugs: list[str]) -> None:
