@@ -152,7 +152,7 @@ def warm_up(environ: dict[str, str]) -> int:
     deadline = time.monotonic() + LOADING_S
     quiet, before = 0, -1.0
     # It loads a module a second while nothing is asked for, and uses no time at all when it is done.
-    while quiet < 4 and time.monotonic() < deadline:
+    while quiet < 8 and time.monotonic() < deadline:
         time.sleep(1)
         used = float(sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13])))
         quiet, before = (quiet + 1 if used == before else 0), used

@@ -28,11 +28,11 @@ _NEEDED_BY_START = (
 )
 _NEEDED_BY_KEYS = (
     "prompt_toolkit.application",
-    "prompt_toolkit.input.vt100",
-    "prompt_toolkit.output.vt100",
+    "bottlemux.palette.rehearsal:preload",
     "bottlemux.cli.palette",
     "bottlemux.palette.popup",
-    "bottlemux.palette.rehearsal:preload",
+    "prompt_toolkit.input.vt100",
+    "prompt_toolkit.output.vt100",
     "bottlemux.actions.keytable",
     "bottlemux.actions.moving",
     "bottlemux.cli.keys",
