@@ -146,7 +146,9 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         with held_lock(files) as lock:
             try:
                 base = plan.spec.resolved.bottle.source.parent
-                agent = images.for_bottle(engine, plan.image, base, _say, _dockerfile(plan))
+                agent = images.for_bottle(
+                    engine, plan.image, base, _say, _dockerfile(plan), self._owner(plan)
+                )
                 sidecars = images.ensure(engine, images.own_source(names.SIDECARS), _say)
                 remove(engine, plan.spec.identity)  # what a launch that was killed left
                 places.make_directories(plan)
@@ -186,10 +188,16 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
     def build(self, plan: DockerPlan, dockerfile: str, say: Callable[[str], object]) -> str:
         """Build what the bottle will run in, on top of its own image."""
         from backends.docker import images
-        from backends.docker.engine import Engine
 
         base = plan.spec.resolved.bottle.source.parent
-        return images.for_bottle(Engine(plan.endpoint), plan.image, base, say, dockerfile)
+        return images.for_bottle(
+            self._engine(plan.endpoint), plan.image, base, say, dockerfile, self._owner(plan)
+        )
+
+    def _owner(self, plan: DockerPlan) -> str:
+        from backends.docker import names
+
+        return names.owner(self.paths, elsewhere=plan.is_elsewhere)
 
     def image_of(self, identity: str) -> str:
         """Return the image of the bottle's latest launch, once that was complete."""

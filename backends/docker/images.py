@@ -165,10 +165,11 @@ def for_bottle(
     base: Path,
     say: Callable[[str], object],
     dockerfile: str = "",
+    owner: str = "",
 ) -> str:
     """Return the image for a bottle: what its manifest says (see :func:`resolve`), with its own ``dockerfile`` on top.
 
-    What a build on top prints is told to ``say`` whole.
+    What a build on top prints is told to ``say`` whole. By ``owner`` a cleanup knows whose it is.
     """
     image = resolve(engine, wanted, base, say)
     if not dockerfile:
@@ -182,10 +183,19 @@ def for_bottle(
             engine,
             source,
             {"BOTTLE_IMAGE": image},
-            {names.BASE_LABEL: image},
+            {
+                names.BASE_LABEL: image,
+                names.STATE_LABEL: owner,
+                names.DOCKERFILE_LABEL: dockerfile_digest(dockerfile),
+            },
             lambda line: say(printable(line)),
         )
     return source.tag
+
+
+def dockerfile_digest(text: str) -> str:
+    """Return by what an image is known to belong to the bottles that have this Dockerfile."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def current_tags() -> set[str]:

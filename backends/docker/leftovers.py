@@ -27,13 +27,15 @@ class DockerCleanup:
     networks: tuple[str, ...] = ()
     volumes: tuple[tuple[str, str], ...] = ()
     images: tuple[str, ...] = ()
+    bottle_images: tuple[str, ...] = ()
 
     def lines(self) -> Sequence[str]:
         """Return a line for each thing found."""
         found = [f"container {name}" for name, _slug in self.containers]
         found += [f"network {name}" for name in self.networks]
         found += [f"volume {name}" for name, _slug in self.volumes]
-        return found + [f"image {name} of another version" for name in self.images]
+        found += [f"image {name} of another version" for name in self.images]
+        return found + [f"image {name} of a bottle that is gone" for name in self.bottle_images]
 
 
 def find_leftovers(engine: Engine, paths: Paths) -> DockerCleanup:
@@ -46,7 +48,8 @@ def find_leftovers(engine: Engine, paths: Paths) -> DockerCleanup:
     networks = [item["Name"] for item in engine.networks(mine) if _is_dead(paths, _slug(item))]
     if len(dead) == len(found):
         networks += _outside(engine)
-    return DockerCleanup(paths, dead, tuple(networks), (), tuple(outdated_images(engine)))
+    outdated = tuple(outdated_images(engine))
+    return DockerCleanup(paths, dead, tuple(networks), (), outdated, _orphaned_images(engine, paths))
 
 
 def _find_elsewhere(engine: Engine, paths: Paths) -> DockerCleanup:
@@ -101,6 +104,18 @@ def outdated_images(engine: Engine) -> list[str]:
     return sorted(tag for tag in tags if tag.startswith(own) and tag not in current)
 
 
+def _orphaned_images(engine: Engine, paths: Paths) -> tuple[str, ...]:
+    """Return the images built for approved programs of bottles here, of which none is left, not even its record."""
+    kept = {images.dockerfile_digest(path.read_text("utf-8")) for path in paths.bottles.glob("*/Dockerfile")}
+    mine = [
+        item
+        for item in engine.images()
+        if item["Labels"].get(names.STATE_LABEL) == names.owner(paths, elsewhere=False)
+        and item["Labels"].get(names.DOCKERFILE_LABEL, "") not in kept
+    ]
+    return tuple(sorted(tag for item in mine for tag in item["RepoTags"] or ()))
+
+
 def _is_dead(paths: Paths, slug: str, whole: Collection[str] = ()) -> bool:
     """Say whether nothing holds the bottle, nor could: one that is ``whole`` elsewhere only has to be linked again."""
     files = paths.bottle(slug)
@@ -123,5 +138,5 @@ def remove_leftovers(engine: Engine, plan: DockerCleanup) -> None:
     for name, slug in plan.volumes:
         if _is_dead(plan.paths, slug):
             engine.remove_volume(name)
-    for name in plan.images:
+    for name in (*plan.images, *plan.bottle_images):
         engine.remove_image(name)

@@ -148,3 +148,18 @@ def test_another_base_is_another_image(tmp_path: Path) -> None:
             assert len([line for line in said if line.startswith("building")]) == built, wanted
     finally:
         docker("rmi", "-f", source.tag, other)
+
+
+def test_cleanup_removes_the_image_of_a_bottle_that_is_gone(world: World) -> None:
+    spec = world.spec()
+    files, base = spec.files, os.environ.get("BOTTLEMUX_BASE_IMAGE", "debian:stable-slim")
+    text = f"ARG BOTTLE_IMAGE\nFROM {base}\nLABEL of={spec.identity}\n"
+    files.dockerfile.write_text(text)
+    image = world.backend.build(world.backend.prepare(spec), text, lambda _line: None)
+    line = f"image {image} of a bottle that is gone"
+    assert line not in world.backend.describe_cleanup(world.backend.prepare_cleanup())
+    files.dockerfile.unlink()
+    plan = world.backend.prepare_cleanup()
+    assert line in world.backend.describe_cleanup(plan)
+    world.backend.cleanup(plan)
+    assert docker("images", "-q", image) == ""
