@@ -86,8 +86,7 @@ def _finish(context: Context, seat: Seat, outcome: Outcome) -> int:
 
 
 def _tell(context: Context, seat: Seat, text: str) -> int:
-    from bottlemux.session.building import literal
+    from bottlemux.session.publishing import show_message
 
-    line = printable(text.partition("\n")[0])
-    context.workspace.server.batch([["display-message", "-c", seat.client, literal(line)]])
+    show_message(context.workspace.server, seat.client, printable(text.partition("\n")[0]))
     return 0

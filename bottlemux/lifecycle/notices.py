@@ -13,7 +13,7 @@ from bottlemux.errors import BottlemuxError
 from bottlemux.manifest.config import load_config
 from bottlemux.manifest.models import Notices
 from bottlemux.process import run, scrubbed_environ
-from bottlemux.session.publishing import LIST_CLIENTS_COMMAND, Client, message_command, parse_clients
+from bottlemux.session.publishing import LIST_CLIENTS_COMMAND, Client, parse_clients, show_message
 from bottlemux.text import printable
 
 if TYPE_CHECKING:
@@ -116,16 +116,13 @@ class Notifier:
         workspace = self._context.workspace
         clients = parse_clients(workspace.server.batch([LIST_CLIENTS_COMMAND]))
         windows = {window.slug: window.window_id for window in workspace.list()}
-        commands: list[list[str]] = []
         for notice in notices:
             # Who looks at the window sees it there.
             others = [client for client in clients if client.window_id != windows.get(notice.slug)]
-            if self._settings.message:
-                commands += [message_command(client, notice.text, MESSAGE_S) for client in others]
             for client in others:
+                if self._settings.message:
+                    show_message(workspace.server, client.name, notice.text, MESSAGE_S)
                 _write(client, self._signal(notice.text))
-        if commands:
-            workspace.server.batch(commands)
         if self._settings.desktop == "notify-send":
             _notify(self._context, notices)
 

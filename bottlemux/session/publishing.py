@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bottlemux.session.building import SESSION, literal
 from bottlemux.session.models import plain_value
+from bottlemux.session.server import TmuxError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bottlemux.session.models import WindowInfo
+    from bottlemux.session.server import TmuxServer
 
 _CLIENT_FIELDS = ("client_name", "client_tty", "window_id")
 LIST_CLIENTS_COMMAND = (
@@ -48,7 +50,16 @@ def parse_clients(lines: Iterable[str]) -> list[Client]:
     return [Client(*value) for value in values if len(value) == len(_CLIENT_FIELDS)]
 
 
-def message_command(client: Client, text: str, seconds: float) -> list[str]:
-    """Return what shows ``text`` to ``client`` for a while, or until a key is pressed."""
-    delay = str(int(seconds * 1000))
-    return ["display-message", "-c", client.name, "-d", delay, "--", literal(plain_value(text))]
+def show_message(server: TmuxServer, client: str, text: str, seconds: float | None = None) -> None:
+    """Show ``text`` to the client of that name for a while, or until a key is pressed.
+
+    tmux 3.2a cannot choose the client, though it says it can: it is the one that was used last then.
+    """
+    delay = [] if seconds is None else ["-d", str(int(seconds * 1000))]
+    message = [*delay, "--", literal(plain_value(text))]
+    try:
+        server.batch([["display-message", "-c", client, *message]])
+    except TmuxError as error:
+        if "usage:" not in error.message:
+            raise
+        server.batch([["display-message", *message]])

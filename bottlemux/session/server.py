@@ -32,6 +32,7 @@ _GONE = re.compile(
     # a server that ends, or that was told to stay, without a session
     r"|no current target",
 )
+_OLD = re.compile(r"^usage: |unknown (command|option|flag)|invalid (option|flag)")
 _IDENTITY_FORMAT = "#{pid} #{start_time} #{version}"
 
 
@@ -179,6 +180,8 @@ class TmuxServer:
     def _failure(self, done: CompletedProcess[bytes], output: list[str]) -> TmuxError:
         reported = done.stderr.decode("utf-8", "replace").strip().splitlines() or output[-1:]
         text = "".join(c if c.isprintable() else "?" for c in (reported or ["no message"])[0])
+        if _OLD.search(text):
+            self.require_version()
         if _GONE.search(text):
             hint = "start a bottle, or run: bottlemux attach"
             return ServerGoneError(f"no tmux server answers on {self.socket_path}", hint=hint, output=output)

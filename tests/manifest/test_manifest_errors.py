@@ -237,7 +237,7 @@ AGENT_CASES = {
     "bottle that is a path": ("bottle: ../x", f"2: bottle: {NAME_RULE} (value '../x')"),
     "dangling layout": (
         "bottle: demo\nlayout: mine",
-        "3: layout: there is no such layout (value 'mine'; accepted: default, review, solo, wide)",
+        "3: layout: there is no such layout (value 'mine'; accepted: default, review, solo, team, wide)",
     ),
     "dangling skill": (
         "bottle: demo\nskills: [tdd, tbd]",

@@ -97,9 +97,9 @@ def test_a_value_never_becomes_a_command(
         (["source-file", "-"], to_source(commands)) if by_source else (to_arguments(commands), None)
     )
     server._run(words, stdin=stdin)
-    assert server.batch([["display-message", "-p", "-t", "%1", "#{@y}|#{@z}|#{@pwned}"]]) == [
-        f"{value}|after|"
-    ]
+    (shown,) = server.batch([["display-message", "-p", "-t", "%1", "#{@y}|#{@z}|#{@pwned}"]])
+    # tmux 3.4 prints a backslash before a dollar sign.
+    assert shown in {f"{value}|after|", f"{value}|after|".replace("$", "\\$")}
 
 
 @pytest.mark.parametrize("text", ["a\n  # comment\n\tb", "\n\n  x", "it's\n'quoted'\n", "#\n#{\n#("])

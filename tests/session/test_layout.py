@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bottlemux.session.geometry import Cell
     from bottlemux.session.server import TmuxServer
 
-SHIPPED = ["default", "review", "solo", "wide"]
+SHIPPED = ["default", "review", "solo", "team", "wide"]
 SOLO = "windows:\n  - panes:\n      - role: agent\n"
 
 
@@ -75,7 +75,7 @@ def test_the_project_comes_before_the_user_and_the_shipped_ones(places: tuple[Pa
 
 @pytest.mark.parametrize("name", ["nope", "", "../default", "/etc/passwd", "default.yaml"])
 def test_an_unknown_name_lists_the_known_ones(places: tuple[Paths, Path], name: str) -> None:
-    with pytest.raises(NotFoundError, match=r"\(known: default, review, solo, wide\)"):
+    with pytest.raises(NotFoundError, match=r"\(known: default, review, solo, team, wide\)"):
         find_layout(name, *places)
 
 
@@ -267,7 +267,7 @@ def test_tmuxp_loads_it(name: str, tmp_path: Path, server: TmuxServer, environ: 
     done = subprocess.run(tmuxp, env={**environ, "LC_ALL": "C.UTF-8"}, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
     panes = [["list-panes", "-s", "-t", "=bottlemux", "-F", "#{pane_id}"]]
-    until(lambda: len(server.batch(panes)) == len(layout.windows[0].panes))
+    until(lambda: len(server.batch(panes)) == sum(len(window.panes) for window in layout.windows))
 
 
 def test_data_is_found_in_a_wheel_and_in_a_checkout_only(

@@ -10,7 +10,7 @@ from bottlemux.lifecycle.context import Context
 from bottlemux.lifecycle.notices import Notice, Notifier
 from bottlemux.paths import Paths
 from bottlemux.session.models import PaneSpec
-from bottlemux.session.publishing import LIST_CLIENTS_COMMAND, message_command, parse_clients
+from bottlemux.session.publishing import LIST_CLIENTS_COMMAND, parse_clients, show_message
 from bottlemux.session.screens import read_screens
 from sidecars.supervise.proposal import Proposal
 from sidecars.supervise.store import ProposalStore
@@ -52,7 +52,7 @@ def test_a_message_runs_nothing(
     screen = terminal(workspace.attach_argv())
     until(lambda: parse_clients(server.batch([LIST_CLIENTS_COMMAND])))
     (client,) = parse_clients(server.batch([LIST_CLIENTS_COMMAND]))
-    server.batch([message_command(client, f"-a #(touch {tmp_path}/pwned) #{{pid}} \x1b[2J;", 4.0)])
+    show_message(server, client.name, f"-a #(touch {tmp_path}/pwned) #{{pid}} \x1b[2J;", 4.0)
     screen.shows("#{pid}")
     assert not (tmp_path / "pwned").exists()
 
