@@ -151,9 +151,23 @@ def uninstall(server: TmuxServer, installed: Installed, *, keep_key: bool = Fals
 def read_key(server: TmuxServer, table: str, key: str) -> Bound:
     """Return what ``key`` does in ``table``."""
     line = _listed(server, ["list-keys", "-T", table, key])
-    note = _listed(server, ["list-keys", "-N", "-P", "", "-T", table, key]) if line else ""
+    if not line:
+        return _read_among_all(server, table, key)
+    note = _listed(server, ["list-keys", "-N", "-P", "", "-T", table, key])
     # In the listing of a single key nothing but one blank separates it from its note.
-    return Bound(line, note.split(" ", 1)[-1] if note else "")
+    return Bound(line, note.lstrip().split(" ", 1)[-1] if note else "")
+
+
+def _read_among_all(server: TmuxServer, table: str, key: str) -> Bound:
+    """Return the same from the listing of all tables: tmux 3.7 finds no key in the listing of one."""
+    for line in _listed(server, ["list-keys", key]).split("\n"):
+        found = _BIND.fullmatch(line)
+        if found is not None and f"-T {table} " in " ".join(found[2].split()):
+            notes = _listed(server, ["list-keys", "-F", "#{key_table} #{key_note}", key]).split("\n")
+            note = next((text for text in notes if text.startswith(f"{table} ")), "")
+            # The columns are as wide as what else is listed.
+            return Bound(f"{found[1]} {' '.join(found[2].split())} {found[3]}", note.partition(" ")[2])
+    return Bound()
 
 
 def table_lines(server: TmuxServer) -> tuple[str, ...]:
