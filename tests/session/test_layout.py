@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
@@ -220,6 +220,7 @@ def test_strange_files_are_refused(tmp_path: Path) -> None:
         load_layout(written(tmp_path, "[" * 60_000))
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=60))
 def test_no_text_makes_loading_raise_anything_else(
     tmp_path_factory: pytest.TempPathFactory, text: str
@@ -230,6 +231,7 @@ def test_no_text_makes_loading_raise_anything_else(
         load_layout(path)
 
 
+@settings(deadline=None)
 @given(tree=TREES)
 def test_saving_and_loading_loses_nothing(tmp_path_factory: pytest.TempPathFactory, tree: Cell) -> None:
     panes = tuple(PaneLayout(role="shell") for _ in range(tree.pane_count))
