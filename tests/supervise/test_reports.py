@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -114,4 +115,18 @@ def test_the_reporter_neither_speaks_nor_fails(text: str) -> None:
         text=True,
         timeout=30,
     )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_reporter_gives_up_on_a_server_that_says_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = silent.getsockname()
+        script = f"from backends import reporter; reporter.ADDRESS = {address!r}; reporter.main()"
+        done = subprocess.run(
+            [sys.executable, "-c", script], input='{"hook_event_name": "Stop"}', capture_output=True, text=True,
+            timeout=30,
+        )  # fmt: skip
+        connection, _ = silent.accept()
+        with connection:
+            assert b'"event": "Stop"' in connection.recv(4096)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
