@@ -26,7 +26,24 @@ def _resume(context: Context, subject: Subject) -> Prepared:
         _bring_back(context, subject.name)
         return GoTo(subject.name)
 
-    return Prepared(carry_out)
+    missing = _missing_credentials(context, subject.name)
+    if not missing:
+        return Prepared(carry_out)
+    text = f"{', '.join(missing)} is not set here: {subject.name} would come back without it\n"
+    text += f"where it is set: bottlemux resume {subject.name}"
+    return Prepared(carry_out, text, "Resume it all the same?")
+
+
+def _missing_credentials(context: Context, slug: str) -> list[str]:
+    """Return the credentials that an ended bottle had and would not have again: tmux's environment holds none."""
+    from bottlemux.lifecycle.planning import plan_resume
+    from bottlemux.state.liveness import is_alive
+
+    record = context.store.load(slug)
+    if not record.credentials or is_alive(context.paths.bottle(slug)):
+        return []
+    secrets = plan_resume(context, record).spec.secrets
+    return [name for name in record.credentials if name not in secrets]
 
 
 def _bring_back(context: Context, slug: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -305,3 +306,19 @@ def test_the_state_directory_may_vanish(context: Context, make_bottle: Make) -> 
         typist.sees_bottles()
         assert typist.dashboard.app.is_running
         until(lambda: typist.desk.board.current is None)
+
+
+@pytest.mark.bwrap
+def test_a_bottle_does_not_silently_come_back_without_its_credential(
+    context: Context, make_bottle: Make
+) -> None:
+    """tmux's environment, in which the workspace's own dashboard runs, holds none."""
+    record = context.store.load(make_bottle())
+    context.store.save(dataclasses.replace(record, credentials=("API_TOKEN",)))
+    with opened(context) as typist:
+        typist.sees_bottles(record.identity)
+        typist.type("R")
+        typist.sees_page("API_TOKEN is not set here")
+        typist.type("n")
+        typist.sees(lambda: typist.desk.page is None)
+    assert not context.paths.bottle(record.identity).status.exists()
