@@ -100,7 +100,7 @@ def _approve_one(context: Context, options: argparse.Namespace) -> int:
 
     _settle(context)
     proposal = approve(
-        context.paths, options.id, seen=options.seen, persist=options.persist, rebuilder=_rebuilder(context)
+        context.paths, options.id, seen=options.seen, persist=options.persist, rebuilder=_Rebuilding(context)
     )
     note = f" ({proposal.note})" if proposal.note else ""
     verb = "has" if proposal.kind == "capability" else "may"
@@ -108,10 +108,22 @@ def _approve_one(context: Context, options: argparse.Namespace) -> int:
     return 0
 
 
-def _rebuilder(context: Context) -> Rebuilder:
-    from bottlemux.lifecycle.rebuilding import Rebuilding
+class _Rebuilding:
+    """Rebuilds, once there is something to rebuild: most approvals are of routes, and an agent waits for them."""
 
-    return Rebuilding(context, lambda line: sys.stderr.write(f"{line}\n"))
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def check(self, proposal: Proposal) -> None:
+        self._made().check(proposal)
+
+    def rebuild(self, proposal: Proposal) -> str:
+        return self._made().rebuild(proposal)
+
+    def _made(self) -> Rebuilder:
+        from bottlemux.lifecycle.rebuilding import Rebuilding
+
+        return Rebuilding(self._context, lambda line: sys.stderr.write(f"{line}\n"))
 
 
 def _reject(context: Context, options: argparse.Namespace) -> int:
@@ -130,7 +142,7 @@ def _settle(context: Context) -> None:
     from bottlemux.text import printable
 
     try:
-        for proposal in settle(context.paths, _rebuilder(context)):
+        for proposal in settle(context.paths, _Rebuilding(context)):
             sys.stderr.write(f"bottlemux: proposal {proposal.id}, approved earlier, is in force now\n")
     except BottlemuxError as error:
         sys.stderr.write(f"bottlemux: warning: {printable(error.message)}\n")
