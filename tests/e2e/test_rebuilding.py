@@ -95,6 +95,40 @@ def test_the_bottle_comes_back_with_it_in_its_panes(shell: World) -> None:
     assert has_tool(shell, slug)
 
 
+def approve_in_palette(world: World, question: str, then: str = "") -> str:
+    """Do it with keys, in a window beside the agent's; wait for ``question``, and for what is shown ``then``."""
+    environ = [f"{name}={value}" for name, value in world.environ.items()]
+    command = ["env", *environ, *world.argv("palette", "--here", "--do", "approve")]
+    pane = world.tmux("new-window", "-P", "-F", "#{pane_id}", "-t", "=bottlemux:", "--", *command).strip()
+
+    def shows(text: str) -> None:
+        def screen() -> str:
+            return world.tmux("capture-pane", "-p", "-t", pane)
+
+        try:
+            until(lambda: text in screen(), f"{text!r} in the palette")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it shows:\n{screen()}") from None
+
+    shows("> decide")
+    world.tmux("send-keys", "-t", pane, "Enter")
+    shows("> approve")
+    world.tmux("send-keys", "-t", pane, "Enter")
+    shows(question)
+    world.tmux("send-keys", "-t", pane, "y")
+    if then:
+        shows(then)
+    return pane
+
+
+def test_approved_in_the_palette_its_build_is_seen(shell: World) -> None:
+    slug = shell.start("shell")
+    ask(shell, slug, TOOL)
+    pane = approve_in_palette(shell, "Approve it, and rebuild the bottle?", "Enter closes this.")
+    assert "Successfully built" in shell.tmux("capture-pane", "-p", "-S", "-", "-t", pane)
+    assert has_tool(shell, slug)
+
+
 def test_a_failed_build_leaves_the_bottle_and_tells_both(shell: World) -> None:
     slug = shell.start("shell")
     started = shell.report(slug)["started_at"]

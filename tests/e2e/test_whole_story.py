@@ -17,7 +17,7 @@ from backends.docker.names import OUTSIDE_NETWORK
 from tests.e2e.fake_api import HOST as API_HOST
 from tests.e2e.fake_api import FakeApi, Text, ToolUse
 from tests.e2e.test_claude import TOKEN, submit
-from tests.e2e.test_rebuilding import TOOL, has_tool, panes
+from tests.e2e.test_rebuilding import approve_in_palette, panes
 from tests.e2e.test_whole_workspace import lose_everything, windows
 from tests.e2e.world import World, until
 
@@ -39,9 +39,9 @@ ASK_ROUTE = ToolUse(
     {"host": HOST, "scheme": "http", "paths": ["/private/"], "reason": "the data is there", "wait_s": 50},
 )
 ASK_TOOL = ToolUse(
-    "mcp__supervise__capability-block", {"dockerfile_lines": [TOOL], "reason": "it is missing", "wait_s": 50}
+    "mcp__supervise__capability-block", {"packages": ["hello"], "reason": "it is missing", "wait_s": 280}
 )
-USE_TOOL = ToolUse("Bash", {"command": "tool"})
+USE_TOOL = ToolUse("Bash", {"command": "hello"})
 
 
 class _Files(BaseHTTPRequestHandler):
@@ -102,29 +102,6 @@ def asked(world: World, slug: str, kind: str) -> str:
     return identifier
 
 
-def approve_in_palette(world: World) -> None:
-    """Do it with keys, in a pane beside the agent's."""
-    environ = [f"{name}={value}" for name, value in world.environ.items()]
-    command = ["env", *environ, *world.argv("palette", "--here", "--do", "approve")]
-    pane = world.tmux("new-window", "-P", "-F", "#{pane_id}", "-t", "=bottlemux:", "--", *command).strip()
-
-    def shows(text: str) -> None:
-        def screen() -> str:
-            return world.tmux("capture-pane", "-p", "-t", pane)
-
-        try:
-            until(lambda: text in screen(), f"{text!r} in the palette")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it shows:\n{screen()}") from None
-
-    shows("> decide")
-    world.tmux("send-keys", "-t", pane, "Enter")
-    shows("> approve")
-    world.tmux("send-keys", "-t", pane, "Enter")
-    shows("Approve it?")
-    world.tmux("send-keys", "-t", pane, "y")
-
-
 def told(api: FakeApi) -> str:
     return "\n".join(api.turns()[-1].texts("user"))
 
@@ -136,7 +113,7 @@ def test_whole_story(story: World, api: FakeApi) -> None:
     api.script([FETCH, FIND, ASK_ROUTE, FETCH, ASK_TOOL, USE_TOOL, Text("All-done-now.")])
     slug = story.start("in-docker", "--prompt=Fetch it.", CLAUDE_CODE_OAUTH_TOKEN=TOKEN)
     asked(story, slug, "egress")
-    approve_in_palette(story)
+    approve_in_palette(story, "Approve it?")
 
     identifier = until(
         lambda: next(
@@ -154,7 +131,7 @@ def test_whole_story(story: World, api: FakeApi) -> None:
     place = panes(story, slug)[0].split(" ")[:2]
     story.run("approvals", "approve", identifier, CLAUDE_CODE_OAUTH_TOKEN=TOKEN)
     story.wait_for_text(slug, "All-done-now.")
-    assert "it works" in told(api)
+    assert "Hello, world!" in told(api)
     assert "Fetch it." in told(api), "it is another conversation"
     assert panes(story, slug)[0].split(" ")[:2] == place
 
@@ -170,7 +147,7 @@ def test_whole_story(story: World, api: FakeApi) -> None:
     assert windows(story) == order
     story.wait_for_text(slug, "All-done-now.")
     story.wait_for_text(other, "Beside-it.")
-    assert has_tool(story, slug)
+    assert story.run("exec", slug, "--", "hello") == "Hello, world!\n"
     count = len(api.turns())
     submit(story, slug, "and then?")
     until(lambda: len(api.turns()) > count, "its next turn")
