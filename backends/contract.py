@@ -242,6 +242,9 @@ class BottleBackend[PlanT: BottlePlan, CleanupT](abc.ABC):
     def bring_back(self, identity: str) -> None:  # noqa: B027 - as a rule it is there
         """Have the bottle's own working copy, as it is now, in its state directory."""
 
+    def release(self, identity: str) -> None:  # noqa: B027 - as a rule all of it is there
+        """Have all of an ended bottle in its state directory, its home too: another backend takes it over."""
+
     @abc.abstractmethod
     def enumerate_active(self) -> Iterable[ActiveAgent]:
         """Return the running bottles of this backend, in a constant number of calls to an engine.

@@ -272,7 +272,13 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         """Bring the working copy of a bottle elsewhere into its state directory."""
         from backends.docker import recovery
 
-        recovery.bring_back(self.paths, identity)
+        recovery.bring_back(self.paths, identity, "workspace")
+
+    def release(self, identity: str) -> None:
+        """Bring an ended bottle from an engine elsewhere here."""
+        from backends.docker import recovery
+
+        recovery.release(self.paths, identity)
 
     def enumerate_active(self) -> Iterator[ActiveAgent]:
         """Yield the bottles whose lock is held, without a call to an engine, then those that lost their link.

@@ -74,6 +74,12 @@ def find_endpoint(context: str = "", environ: Mapping[str, str] | None = None) -
     return f"{_CONTEXT}{name}" if is_elsewhere(address) else address
 
 
+def check_known(endpoint: str) -> None:
+    """Raise ``NotFoundError`` for a context that there is not, or not any more."""
+    if endpoint.startswith(_CONTEXT):
+        find_endpoint(context_of(endpoint))
+
+
 def _current(home: Path) -> str:
     return str(_read(home / "config.json").get("currentContext") or "default")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from backends.contract import ActiveAgent
 from backends.docker import linking, names
-from backends.docker.endpoint import context_of, is_elsewhere
+from backends.docker.endpoint import check_known, context_of, is_elsewhere
 from backends.docker.engine import Engine
 from backends.docker.leftovers import whole_bottles
 from backends.host_files import held_lock
-from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError, UsageError
+from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError
 from bottlemux.identity import agent_of
 from bottlemux.state.liveness import may_run_elsewhere
 
@@ -70,21 +71,23 @@ def recover(paths: Paths, identity: str) -> bool:
 
 
 def discard(paths: Paths, identity: str) -> None:
-    """Remove all that an engine elsewhere has of a bottle. One whose context is gone has nothing to be asked."""
+    """Remove all that an engine elsewhere has of a bottle. Where its context is gone, nobody can be asked to."""
     from backends.docker.removal import remove
 
     files = paths.bottle(identity)
     engine = engine_of(files)
     if engine is None:
         return
-    remove(engine, identity)
-    engine.remove_volume(names.kept_volume(identity))
+    with contextlib.suppress(NotFoundError):
+        check_known(engine.endpoint)
+        remove(engine, identity)
+        engine.remove_volume(names.kept_volume(identity))
     linking.end(files)
     files.engine.unlink(missing_ok=True)
 
 
-def bring_back(paths: Paths, identity: str) -> None:
-    """Bring the working copy here as it is now, where it is elsewhere."""
+def bring_back(paths: Paths, identity: str, *directories: str) -> None:
+    """Bring ``directories`` of the bottle's state (``workspace``, ``home``) here as they are, if they are elsewhere."""
     from backends.docker import fetching, images
 
     files = paths.bottle(identity)
@@ -96,13 +99,18 @@ def bring_back(paths: Paths, identity: str) -> None:
             f"the engine has no working copy of {identity} any more",
             hint=f"its last state that was here is in {files.workspace}",
         )
-    image = images.own_source(names.SIDECARS).tag
-    if not engine.image_id(image):
-        raise UsageError(
-            "the engine lacks the sidecars' image of this version", hint="bottlemux images build"
-        )
+    image = images.ensure(
+        engine, images.own_source(names.SIDECARS), lambda line: sys.stderr.write(f"{line}\n")
+    )
     owner = names.owner(paths, elsewhere=True)
-    fetching.bring_back(engine, identity, owner, image, "workspace", files.workspace)
+    for name in directories:
+        fetching.bring_back(engine, identity, owner, image, name, files.state / name)
+
+
+def release(paths: Paths, identity: str) -> None:
+    """Bring all of an ended bottle here that another backend needs, then remove it from its engine elsewhere."""
+    bring_back(paths, identity, "workspace", "home")
+    discard(paths, identity)
 
 
 def enumerate_unheld(paths: Paths, slugs: Sequence[str]) -> Iterator[ActiveAgent]:

@@ -110,6 +110,7 @@ def plan_resume(context: Context, record: Metadata, backend_name: str | None = N
         secrets=find_sources(resolved.bottle, context.environ),
         pipelock_binary=pipelock_binary(context),
     )
+    _check_workspace(backend, spec)
     return Planned(backend, backend.prepare(spec), record.layout)
 
 

@@ -150,6 +150,8 @@ def relaunch(context: Context, record: Metadata, planned: Planned) -> tuple[Meta
     conversations.keep(files)
     # The operator wants it back, also if this is killed half-way.
     unmark_stopped(files)
+    if planned.plan.backend_name != record.backend:
+        _backend_of(context, record).release(record.identity)
     bottle = planned.backend.launch(planned.plan)
     record = replace(record, backend=planned.plan.backend_name, layout=planned.layout, started_at=_now())
     record = replace(record, credentials=tuple(sorted(planned.spec.secrets)))

@@ -164,6 +164,23 @@ def test_a_dead_engine_breaks_no_listing(user: World, network: engines.Sshd) -> 
     until(lambda: "out of reach" not in user.status(slug)["reason"], "it is in reach again")
 
 
+def test_it_moves_to_another_engine_and_leaves_nothing(user: World, api: FakeApi) -> None:
+    user.manifest("agents", "shell", "bottle: api\nprogram: [bash, -l]")
+    slug = user.start("shell", CLAUDE_CODE_OAUTH_TOKEN=TOKEN)
+    user.run("exec", slug, "--", "sh", "-c", "echo kept > ~/note; echo changed > file")
+    user.run("stop", slug)
+    user.run("resume", slug, "--detach", "--backend", f"docker@{engines.TLS}", CLAUDE_CODE_OAUTH_TOKEN=TOKEN)
+    assert user.status(slug)["backend"] == f"docker@{engines.TLS}"
+    assert user.run("exec", slug, "--", "sh", "-c", "cat ~/note file") == "kept\nchanged\n"
+    user.run("stop", slug)
+    context = user.environ["DOCKER_CONFIG"]
+    done = user.try_run("rm", slug, DOCKER_CONFIG=str(user.home))
+    assert done.returncode == 0, done.stderr
+    assert engines.things(paths_of(user)) == [f"bottlemux-{slug}-kept"], "the context was gone: nobody to ask"
+    assert f"volume bottlemux-{slug}-kept" in user.run("cleanup", "--yes", DOCKER_CONFIG=context)
+    assert engines.things(paths_of(user)) == []
+
+
 def test_mount_is_refused_with_what_to_use(user: World) -> None:
     done = user.try_run(
         "start", "coder", "--workspace", "mount", "--yes", "--detach", CLAUDE_CODE_OAUTH_TOKEN=TOKEN
