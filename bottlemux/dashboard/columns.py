@@ -73,7 +73,7 @@ class Table:
 
     def __init__(self, rows: Sequence[Row], width: int, mark: Callable[[str], str]) -> None:
         longest = max((len(row.slug) for row in rows), default=0)
-        slug = max(_SLUG_WIDTHS[0], min(longest, _SLUG_WIDTHS[1], width // 3))
+        slug = max(_SLUG_WIDTHS[0], min(longest, _SLUG_WIDTHS[1], width // 4))
         columns = [_state_column(mark), _slug_column(slug), _AGENT, *_FIXED]
         for column in sorted(columns, key=lambda column: -column.drop):
             if column.drop and _taken(columns) + _NOTE_WIDTH > width:

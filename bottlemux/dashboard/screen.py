@@ -62,10 +62,11 @@ def make_layout(
     body = _Body(desk, size)
     typed = Window(BufferControl(line, input_processors=[BeforeInput(lambda: _label(desk))]), height=1)
     typing = Condition(lambda: desk.line is not None)
+    told = Window(_text(lambda: _notices(desk, size()[0])), dont_extend_height=True)
     rows = [
         _line(lambda: _title(desk, trouble(), size()[0])),
         DynamicContainer(body.container),
-        Window(_text(lambda: _notices(desk, size()[0])), dont_extend_height=True, height=Dimension(min=0)),
+        ConditionalContainer(told, Condition(lambda: desk.notices.latest is not None)),
         ConditionalContainer(typed, typing),
         ConditionalContainer(_line(lambda: _footer(desk, size()[0])), ~typing),
     ]
