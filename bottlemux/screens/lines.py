@@ -88,4 +88,4 @@ def fit_middle(text: str, width: int, tail: int) -> str:
     """Return ``text`` in exactly ``width`` cells; one too long keeps its last ``tail`` characters."""
     if len(text) <= width or width <= tail + 3:
         return fit(text, width)
-    return fit(text[: -tail or None], width - tail) + text[-tail:]
+    return fit(fit(text[: -tail or None], width - tail) + text[-tail:], width)
