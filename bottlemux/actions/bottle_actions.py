@@ -36,14 +36,13 @@ def _resume(context: Context, subject: Subject) -> Prepared:
 
 def _missing_credentials(context: Context, slug: str) -> list[str]:
     """Return the credentials that an ended bottle had and would not have again: tmux's environment holds none."""
-    from bottlemux.lifecycle.planning import plan_resume
+    from bottlemux.lifecycle.planning import missing_credentials, plan_resume
     from bottlemux.state.liveness import is_alive
 
     record = context.store.load(slug)
     if not record.credentials or is_alive(context.paths.bottle(slug)):
         return []
-    secrets = plan_resume(context, record).spec.secrets
-    return [name for name in record.credentials if name not in secrets]
+    return missing_credentials(record, plan_resume(context, record))
 
 
 def _bring_back(context: Context, slug: str) -> str:

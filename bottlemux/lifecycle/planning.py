@@ -114,6 +114,17 @@ def plan_resume(context: Context, record: Metadata, backend_name: str | None = N
     return Planned(backend, backend.prepare(spec), record.layout)
 
 
+def missing_credentials(record: Metadata, planned: Planned) -> list[str]:
+    """Return the names of credentials that the bottle had at its latest start and would not have now."""
+    return [name for name in record.credentials if name not in planned.spec.secrets]
+
+
+def without(record: Metadata, planned: Planned) -> str:
+    """Return what to add, for a person, to the news that the bottle is back; empty where nothing is missing."""
+    missing = missing_credentials(record, planned)
+    return f", without {', '.join(missing)}: not set here" if missing else ""
+
+
 def _check_text(what: str, text: str) -> None:
     """Raise for what cannot reach a program as it was given: NUL, or bytes that are no UTF-8."""
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):

@@ -14,7 +14,7 @@ from bottlemux.approvals.finding import granted
 from bottlemux.errors import BottlemuxError, UnavailableError, UsageError
 from bottlemux.files import write_atomic
 from bottlemux.lifecycle import running
-from bottlemux.lifecycle.planning import plan_resume
+from bottlemux.lifecycle.planning import missing_credentials, plan_resume
 from bottlemux.lifecycle.remembering import remember
 from bottlemux.state.ending import stopped_at
 from bottlemux.state.liveness import is_alive
@@ -44,7 +44,7 @@ class Rebuilding:
             raise UnavailableError(
                 f"a bottle of {record.backend} has no image to which programs could be added"
             )
-        if missing := [name for name in record.credentials if name not in planned.spec.secrets]:
+        if missing := missing_credentials(record, planned):
             raise UsageError(
                 f"{', '.join(missing)} is not set here, and the bottle would come back without it",
                 hint=f"where it is set: bottlemux approvals approve {proposal.id}",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bottlemux.errors import BottlemuxError
 from bottlemux.lifecycle import recalling, running
-from bottlemux.lifecycle.planning import plan_resume
+from bottlemux.lifecycle.planning import plan_resume, without
 from bottlemux.lifecycle.remembering import remember
 from bottlemux.lifecycle.windows import window_for
 from bottlemux.session.workspace import DEFAULT_SIZE
@@ -42,11 +42,12 @@ class Outcome:
 
 @dataclass
 class _Work:
-    """One bottle on its way back. ``launched`` says that this call did it, and has to undo it."""
+    """One bottle on its way back. ``launched`` says that this call did it, and has to undo it; ``news`` is then set."""
 
     record: Metadata
     bottle: Bottle | None = None
     launched: bool = False
+    news: str = ""
     outcome: Outcome | None = None
 
     def attempt(self, act: Callable[[], object]) -> None:
@@ -100,8 +101,8 @@ def preview(context: Context, records: Sequence[Metadata], backend: str | None =
 
 def _preview(context: Context, record: Metadata, window: WindowInfo | None, backend: str | None) -> str:
     if fate(context, record.identity) == "lost":
-        plan_resume(context, record, backend)
-        return "was lost; would be started again"
+        planned = plan_resume(context, record, backend)
+        return f"was lost; would be started again{without(record, planned)}"
     if window is None:
         return "runs; its window would be opened"
     ended = [pane.role or "pane" for pane in window.panes if pane.dead]
@@ -136,16 +137,16 @@ def _try_to_raise(context: Context, backend: str | None, work: _Work) -> None:
 def _raise(context: Context, work: _Work, backend: str | None) -> None:
     work.bottle = running.running_bottle(context, work.record)
     if work.bottle is None:
-        work.record, work.bottle = running.relaunch(
-            context, work.record, plan_resume(context, work.record, backend)
-        )
+        planned = plan_resume(context, work.record, backend)
+        work.news = f"started again{without(work.record, planned)}"
+        work.record, work.bottle = running.relaunch(context, work.record, planned)
         work.launched = True
 
 
 def _reuse(context: Context, work: _Work, window: WindowInfo) -> None:
     assert work.bottle is not None  # noqa: S101 - it was raised
     done = running.revive(context, work.record, work.bottle, window, anew=work.launched)
-    work.outcome = Outcome(work.record.identity, "started again" if work.launched else done)
+    work.outcome = Outcome(work.record.identity, work.news or done)
 
 
 def _open(context: Context, works: Sequence[_Work]) -> None:
@@ -161,7 +162,7 @@ def _open(context: Context, works: Sequence[_Work]) -> None:
             work.attempt(functools.partial(_open_windows, context, [spec]))
     for work in opened:
         if work.outcome is None and work.launched:
-            work.outcome = Outcome(work.record.identity, "started again")
+            work.outcome = Outcome(work.record.identity, work.news)
 
 
 def _add_spec(context: Context, work: _Work, specs: list[WindowSpec]) -> None:

@@ -15,7 +15,7 @@ from backends.registry import get_bottle_backend
 from bottlemux.errors import BottlemuxError, NotFoundError
 from bottlemux.files import write_atomic
 from bottlemux.lifecycle import conversations
-from bottlemux.lifecycle.planning import Planned, plan_resume, with_identity
+from bottlemux.lifecycle.planning import Planned, plan_resume, with_identity, without
 from bottlemux.lifecycle.remembering import remember
 from bottlemux.lifecycle.windows import OWN_COMMANDS, named_layout, pane_argv, window_for
 from bottlemux.session.layout import PaneLayout
@@ -121,13 +121,14 @@ def resume(context: Context, record: Metadata, backend_name: str | None = None) 
     if bottle is not None:
         done = show(context, record, bottle, anew=False)
     else:
-        record, bottle = relaunch(context, record, plan_resume(context, record, backend_name))
+        planned = plan_resume(context, record, backend_name)
+        done = f"started again{without(record, planned)}"
+        record, bottle = relaunch(context, record, planned)
         try:
             show(context, record, bottle, anew=True)
         except BaseException:
             bottle.close()
             raise
-        done = "started again"
     remember(context)
     return done
 

@@ -136,3 +136,14 @@ def test_damaged_records_are_passed_over(shell: World) -> None:
         )
     assert f"{slug}: window opened again" in shell.run("resume", "--all", "--detach")
     assert not shell.is_dead(slug)
+
+
+def test_a_credential_that_is_not_set_here_is_named(shell: World) -> None:
+    route = "{host: api.example.com, token_ref: SOME_TOKEN}"
+    shell.manifest("bottles", "plain", f"backend: bubblewrap\negress: {{routes: [{route}]}}")
+    slug = shell.start("shell", SOME_TOKEN="a-token-of-the-tests")
+    lose_everything(shell)
+    missing = "started again, without SOME_TOKEN: not set here"
+    assert missing in shell.run("resume", "--all", "--dry-run")
+    assert "without" not in shell.run("resume", "--all", "--dry-run", SOME_TOKEN="a-token-of-the-tests")
+    assert f"{slug}: {missing}" in shell.run("resume", "--all", "--detach")
