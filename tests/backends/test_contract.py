@@ -128,6 +128,7 @@ class TestLife:
                 bottle.exec(f"rm -rf {name}; ln -s {outside} {name}")
         with world.launch(world.backend.prepare(replace(spec, resumed=True))) as again:
             assert again.exec("mkdir -p ~/a/b; chmod 000 ~/a/b ~/a ~ /workspace").returncode == 0
+        world.backend.discard(spec.identity)
         BottleStore(world.paths).remove(spec.identity)
         assert not spec.files.state.exists()
         assert [(path.name, path.read_text()) for path in outside.iterdir()] == [("settings.json", "mine")]
