@@ -107,7 +107,7 @@ def test_an_old_engine(old_engine: str) -> None:
         ),
         ("standard_init_linux.go: exec user process caused: exec format error", "for another architecture"),
     ],
-    ids=["disk full", "no addresses", "name in use", "architecture"],
+    ids=["disk full", "no networks", "no addresses", "name in use", "architecture"],
 )
 def test_what_an_engine_says(said: str, expected: str) -> None:
     error = explained("start", json.dumps({"message": said}))
