@@ -24,7 +24,8 @@ OLDEST_API = (1, 40)
 _START_HINT = "sudo systemctl start docker"
 _TRANSLATIONS = (
     (r"no space left on device", "the engine's disk is full", "docker system prune"),
-    (r"all predefined address pools|could not find an available|no available IPv4 addresses", "the engine has no free network addresses",
+    (r"all predefined address pools|could not find an available|no available IPv4 addresses",
+     "the engine has no free network addresses",
      "bottlemux cleanup, or add address pools to the engine's daemon.json"),
     (r"is already in use by container", "the container's name is in use", "bottlemux cleanup"),
     (r"exec format error|does not match the .*platform", "the image is for another architecture", "rebuild the image"),
