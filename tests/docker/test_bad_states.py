@@ -101,6 +101,7 @@ def test_an_old_engine(old_engine: str) -> None:
             "could not find an available, non-overlapping IPv4 address pool among the defaults",
             "no free network",
         ),
+        ("no available IPv4 addresses on this network's address pools: x (y)", "no free network"),
         (
             'Conflict. The container name "/x" is already in use by container "y"',
             "the container's name is in use",
