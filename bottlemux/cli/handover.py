@@ -63,7 +63,9 @@ def _send(connection: _socket.socket, request: bytes) -> None:
     streams = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2))
     message = len(request).to_bytes(4, "big") + request
     sent = connection.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
-    connection.sendall(message[sent:])
+    # Sending nothing would fail where a quick command has ended already, and it would be run a second time.
+    if rest := message[sent:]:
+        connection.sendall(rest)
 
 
 def _quoted(text: str) -> str:

@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_HANDED_OVER = (["approvals"], ["attach"], ["list"], ["palette"], ["start"], ["status"], ["stop"])
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every expected error is one line on standard error."""
@@ -35,7 +37,7 @@ def _run_shortly(words: list[str]) -> int | None:
         from bottlemux.cli.quick import follow_audit
 
         return follow_audit(words)
-    if words[:1] in (["attach"], ["start"], ["stop"], ["palette"]) or words[:2] == ["keys", "act"]:
+    if words[:1] in _HANDED_OVER or words[:2] == ["keys", "act"]:
         from bottlemux.cli.handover import hand_over
 
         return hand_over(words)

@@ -26,7 +26,7 @@ _NEEDED_BY_START = (
     "bottlemux.lifecycle.running",
     "bottlemux.session.workspace",
 )
-_NEEDED_BY_KEYS = (
+_NEEDED_LATER = (
     "prompt_toolkit.application",
     "bottlemux.palette.rehearsal:preload",
     "bottlemux.cli.palette",
@@ -41,6 +41,10 @@ _NEEDED_BY_KEYS = (
     "bottlemux.actions.report",
     "bottlemux.palette.miniature",
     "bottlemux.palette.starting",
+    "bottlemux.cli.list_",
+    "bottlemux.cli.status",
+    "bottlemux.cli.approvals",
+    "bottlemux.approvals.deciding",
 )
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH)
 
@@ -95,8 +99,8 @@ def preload() -> None:
 
 
 def preload_later() -> Sequence[str]:
-    """Name what keys and palette need, to be imported once nothing is asked for."""
-    return _NEEDED_BY_KEYS
+    """Name what the other commands need, to be imported once nothing is asked for."""
+    return _NEEDED_LATER
 
 
 def serve(connection: socket.socket, request: ipc.Message, descriptors: list[int]) -> None:

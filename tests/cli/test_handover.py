@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -60,3 +61,18 @@ def test_a_process_of_another_user_is_told_nothing(tmp_path: Path, monkeypatch: 
             assert foreign.stdout.readline() == b"b''\n"
         finally:
             foreign.kill()
+
+
+def test_a_command_that_has_ended_already_is_not_run_again() -> None:
+    """A quick one is done, and its end of the connection closed, before the client's next instruction."""
+    here, there = socket.socketpair()
+
+    class Slow(socket.socket):
+        def sendmsg(self, *message: Any) -> int:
+            sent = super().sendmsg(*message)
+            there.recv(1 << 16)
+            there.close()
+            return sent
+
+    with Slow(fileno=here.detach()) as connection:
+        handover._send(connection, b"{}")
