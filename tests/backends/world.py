@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from backends.contract import Bottle, BottleBackend, BottlePlan
 
 DEADLINE_S = 20.0
+MACHINE_IMAGE = os.environ.get("BOTTLEMUX_TEST_MACHINE_IMAGE", "/srv/image")
+"""A root file system for microVMs, where they boot at all."""
 
 
 def until(condition: Callable[[], object], what: str) -> None:
@@ -79,6 +81,9 @@ class World:
         return get_bottle_backend(self.backend_name, paths=self.paths)
 
     def write_bottle(self, name: str, front: str) -> None:
+        if self.backend_name == "smolmachines" and "image:" not in front:
+            front = f"image: {MACHINE_IMAGE}\n{front}"
+            front += "" if "resources:" in front else "\nresources: {cpus: 1, memory: 768m}"
         self._write(self.paths.bottles_config / f"{name}.md", front)
 
     def write_agent(self, name: str, front: str, text: str = "Be good.") -> None:

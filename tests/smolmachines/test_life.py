@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.backends.world import MACHINE_IMAGE
 from tests.e2e import world as e2e
 from tests.e2e.fake_api import HOST, FakeApi
 from tests.e2e.world import World, until
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kvm
 
-IMAGE = os.environ.get("BOTTLEMUX_TEST_MACHINE_IMAGE", "/srv/image")
 TOKEN = "sk-ant-oat01-real-and-never-in-the-bottle"
 BOTTLE = """
 backend: smolmachines
@@ -62,7 +62,7 @@ def api(tmp_path: Path) -> Iterator[FakeApi]:
 
 
 def test_one_bottle_from_start_to_cleanup(world: World, api: FakeApi) -> None:
-    front = BOTTLE.format(image=IMAGE, host=HOST, address=api.address, ca=api.ca_file)
+    front = BOTTLE.format(image=MACHINE_IMAGE, host=HOST, address=api.address, ca=api.ca_file)
     world.manifest("bottles", "vm", front)
     world.manifest("agents", "dev", "bottle: vm\nprogram: [bash, --norc, -i]\nworkspace: copy")
     (world.project / "file").write_text("from the host\n")

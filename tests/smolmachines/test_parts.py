@@ -82,7 +82,7 @@ class TestSmolfile:
         read = tomllib.loads(smolfile.render(made, '/images/"root"'))
         assert read["image"] == '/images/"root"'
         assert read["net"] is False
-        assert (read["cpus"], read["memory"]) == (2, 4096)
+        assert (read["cpus"], read["memory"]) == (1, 768)
         assert [volume.split(":")[1] for volume in read["volumes"]] == [
             "/run/bottlemux",
             "/home/node",
@@ -222,10 +222,10 @@ class TestRealProgram:
         spec = world.spec(workspace="copy")
         name = self.create(smolvm, spec)
         (found,) = smolvm.machines()
-        assert (found.name, found.state, found.cpus, found.memory_mib) == (name, "created", 2, 4096)
+        assert (found.name, found.state, found.cpus, found.memory_mib) == (name, "created", 1, 768)
         assert found.labels == names.labels(world.paths, spec.identity)
-        smolvm.resize(name, 1, 512)
-        assert smolvm.machine(name) == replace(found, cpus=1, memory_mib=512)
+        smolvm.resize(name, 2, 512)
+        assert smolvm.machine(name) == replace(found, cpus=2, memory_mib=512)
         smolvm.stop(name)
         smolvm.delete(name)
         smolvm.delete(name)
