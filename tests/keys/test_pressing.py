@@ -41,12 +41,20 @@ def slugs(world: World) -> list[str]:
 
 @pytest.fixture
 def attached(world: World, slugs: list[str]) -> Iterator[Terminal]:
+    # Wide: the project's whole name has to fit in a line of the palette.
     made = Terminal(
-        ["tmux", "-u", "-L", world.socket, "attach", "-t", "=bottlemux:"], world.environ, (120, 40)
+        ["tmux", "-u", "-L", world.socket, "attach", "-t", "=bottlemux:"], world.environ, (220, 40)
     )
     until(lambda: made.read(0.02) and world.tmux("list-clients"), "a client")
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True)
+def unbound(world: World) -> Iterator[None]:
+    """One that failed leaves the next one no keys."""
+    yield
+    world.try_run("keys", "uninstall", "--force")
 
 
 def _current(world: World) -> str:
