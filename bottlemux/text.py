@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters, marks and symbols that show nothing: by enough of them, the rest of a line is off the screen."""
 
 
 def printable(text: str) -> str:
@@ -14,6 +20,8 @@ def printable(text: str) -> str:
 
 
 def _is_plain(character: str) -> bool:
+    if _UNSEEN.match(character):
+        return False
     return character == " " or unicodedata.category(character)[0] not in {"C", "Z"}
 
 

@@ -114,7 +114,10 @@ class _Session:
                     return None
                 if self._from in ready:
                     data = os.read(self._from, _CHUNK)
-                    code = self._hear(data)
+                    try:
+                        code = self._hear(data)
+                    except (ValueError, IndexError, struct.error) as error:
+                        raise EnterError("the bottle's relay speaks nonsense") from error
                     if code is not None or not data:
                         return code
 

@@ -76,9 +76,7 @@ def launch(
         containers.create_agent(engine, plan, sources, agent_image, address)
         line.expect("ready")
         _start(engine, agent)
-        _, init = _where(engine, plan, agent)
-        if plan.is_walled:
-            walls.build(init, plan.trees)
+        init = _build_walls(engine, plan, agent) if plan.is_walled else _where(engine, plan, agent)[1]
         line.say({"init_pid": init})
         if not plan.is_elsewhere:
             fcntl.flock(lock, fcntl.LOCK_UN)
@@ -159,6 +157,20 @@ def _values(plan: DockerPlan) -> dict[str, SecretSource]:
 def _start(engine: Engine, container: str) -> None:
     with engine.translated("start a container"):
         engine.api.start(container)
+
+
+def _build_walls(engine: Engine, plan: DockerPlan, container: str) -> int:
+    """Finish the walls around a started container; return its process 1, which sees nothing half done.
+
+    Its Python is the image's, and an image may hold what an agent asked for: it stands still meanwhile.
+    """
+    with engine.translated("halt a container"):
+        engine.api.pause(container)
+    _, init = _where(engine, plan, container)
+    walls.build(init, plan.trees)
+    with engine.translated("halt a container"):
+        engine.api.unpause(container)
+    return init
 
 
 def _where(engine: Engine, plan: DockerPlan, container: str) -> tuple[str, int]:

@@ -90,8 +90,10 @@ def _build(process: int, trees: Sequence[Tree]) -> None:
         spaces = [
             os.open(f"/proc/{process}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("mnt", "net")
         ]
-        for space in spaces:
+        for space, name in zip(spaces, ("mnt", "net"), strict=True):
             stack.callback(os.close, space)
+            if os.path.samestat(os.fstat(space), os.stat(f"/proc/self/ns/{name}")):  # noqa: PTH116
+                raise BottlemuxError("cannot finish the bottle's walls: its first process has ended")
         mapped = [(stack.enter_context(_mapped(tree, (user, group))), tree) for tree in trees]
         failures: list[OSError] = []
         # The namespaces are the thread's own, and end with it.

@@ -85,6 +85,7 @@ def _check(result: int, what: str) -> None:
 
 def run(arguments: list[str], environ: dict[str, str]) -> int:
     """Become the program; return an exit code where that fails."""
+    os.closerange(3, 1024)
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     try:

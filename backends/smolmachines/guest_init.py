@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import json
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +76,25 @@ def _hide(mount: Mount) -> None:
         mount("tmpfs", "/dev/net", "tmpfs", _RDONLY | quiet, "size=4k,mode=0555")
 
 
+def check_owner() -> None:
+    """Refuse an image in which what root runs is somebody else's: the agent could make itself root by it."""
+    program = os.path.realpath(sys.executable)
+    places = {
+        "/",
+        "/etc",
+        "/usr",
+        "/usr/bin",
+        "/bin",
+        program,
+        os.path.dirname(program),
+        os.path.dirname(os.__file__),
+    }
+    for place in places:
+        status = os.stat(place)
+        if status.st_uid != 0 or status.st_mode & 0o022:
+            raise OSError(errno.EPERM, f"{place} is not root's alone: the image has lost its owners")
+
+
 def _mounter() -> Mount:
     libc = ctypes.CDLL(None, use_errno=True)
 
@@ -128,6 +149,7 @@ def main() -> None:
         os.unlink(READY)
     with open(os.path.join(HERE, "init.json"), encoding="utf-8") as stream:
         settings = json.load(stream)
+    check_owner()
     make_view(settings, _mounter())
     asyncio.run(serve(settings["ports"]))
 

@@ -37,9 +37,8 @@ def request_text(proposal: Proposal) -> str:
         return printable(f"{methods} {origin} {paths}")
     if proposal.kind == "git":
         return printable(f"push {request.get('branch')} to {request.get('remote')}")
-    return printable(
-        " ".join(_texts(request.get("packages"))) or "; ".join(_texts(request.get("dockerfile_lines")))
-    )
+    packages, lines = " ".join(_texts(request.get("packages"))), _texts(request.get("dockerfile_lines"))
+    return printable("; ".join([*lines, *([packages] if packages else [])]))
 
 
 def _texts(value: object) -> list[str]:
@@ -97,6 +96,8 @@ def _change(paths: Paths, proposal: Proposal) -> Iterator[str]:
             before, after, f"{what} now", f"{what} if approved", lineterm="", n=3
         )
     )
+    if proposal.kind == "capability":
+        yield "The engine carries this out as root, with a network of its own: outside the bottle, its routes, its audit."
 
 
 def _before_and_after(paths: Paths, proposal: Proposal) -> tuple[list[str], list[str], str]:

@@ -27,6 +27,7 @@ _IDLE_SHARE = 5
 _TAB = 8
 # Home, then the screen and what scrolled off it are cleared.
 _CLEAR = "\033[H\033[2J\033[3J"
+_HIDDEN_SHOWN = 20
 _RESET = "\033[m"
 _COLOURS = (("+++", "1"), ("---", "1"), ("diff ", "1"), ("@@", "36"), ("+", "32"), ("-", "31"))
 
@@ -60,7 +61,16 @@ def run(context: Context, options: argparse.Namespace) -> int:
             sys.stdout.buffer.write(_whole(review.diff("--binary")))
         else:
             _show(context, review.diff("--stat=100" if options.stat else "--patch"))
+        _tell_hidden(review)
     return 0
+
+
+def _tell_hidden(review: Review) -> None:
+    """Say what is not in the comparison: what git ignores, by rules that may be the agent's, and what it choked on."""
+    for line in review.hidden[:_HIDDEN_SHOWN]:
+        sys.stderr.write(f"bottlemux: warning: not shown: {printable(line)}\n")
+    if (more := len(review.hidden) - _HIDDEN_SHOWN) > 0:
+        sys.stderr.write(f"bottlemux: warning: not shown: {more} more\n")
 
 
 def _whole(patch: bytes) -> bytes:
@@ -114,6 +124,7 @@ def _follow(review: Review) -> None:
         began = time.monotonic()
         try:
             diff = review.diff("--patch-with-stat")
+            diff += "".join(f"not shown: {line}\n" for line in review.hidden[:_HIDDEN_SHOWN]).encode()
         except BottlemuxError as error:
             # The agent may be half way through a change; the next look may succeed.
             diff = error.message.encode()

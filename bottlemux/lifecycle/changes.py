@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MAX_DIFF_BYTES = 32 * 1024 * 1024
 FETCH_TIMEOUT_S = 600.0
 _DIFF_TIMEOUT_S = 120.0
+_MAX_HIDDEN_BYTES = 64 * 1024
+_MAX_OBJECT_PLACES = 16
 _EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _SHA256_LENGTH = 64
 
@@ -35,6 +37,8 @@ _OPTIONS = (
     "--no-color --no-ext-diff --no-textconv --ignore-submodules=dirty --find-renames "
     "--src-prefix=a/ --dst-prefix=b/"
 )
+# A comparison that breaks off must not look complete: 1 says that there are differences, 141 that enough was read.
+_JUDGED = '|| case $? in 1 | 141) ;; *) echo "the comparison broke off" >> /review/hidden ;; esac'
 # $1 is the base, $2 the hash function, $3 the limit, the rest are options of the diff. Both directories of objects may
 # be absent. `!diff` and its like outweigh what the agent's own .gitattributes says.
 _COMPARE = f"""
@@ -43,22 +47,26 @@ export GIT_DIR=/review/git GIT_WORK_TREE={WORK} GIT_OPTIONAL_LOCKS=1
 if [ ! -d $GIT_DIR ]; then
     git init -q --template= --object-format="$format"
     mkdir -p $GIT_DIR/info
-    for directory in /objects {WORK}/.git/objects; do
-        if [ -d $directory ]; then echo $directory; fi
-    done > $GIT_DIR/objects/info/alternates
+    if [ -d /objects ]; then
+        for directory in /objects/*; do echo $directory; done
+    else
+        echo {WORK}/.git/objects
+    fi > $GIT_DIR/objects/info/alternates
     echo '* !diff !text !eol !filter !ident !working-tree-encoding !crlf' > $GIT_DIR/info/attributes
     git config core.autocrlf false
     git config core.bigFileThreshold 32m
 fi
 git read-tree -m "$base"
-git add -N -- . 2> /review/untracked || true
+git add -N --ignore-errors -- . 2> /review/hidden || true
+git ls-files -o -i --exclude-standard --directory | sed 's/^/ignored: /' >> /review/hidden || true
 git update-index -q --refresh > /dev/null || true
-git diff {_OPTIONS} "$@" "$base" -- | head -c "$limit"
+{{ git diff {_OPTIONS} "$@" "$base" -- 2>> /review/hidden {_JUDGED}; }} | head -c "$limit"
 """
 # Two directories without history. An exit code of 1 says that they differ.
 _COMPARE_DIRECTORIES = f"""
 limit=$1; shift
-cd /; {{ git diff --no-index {_OPTIONS} "$@" -- project work || [ $? = 1 ]; }} | head -c "$limit"
+cd /; : > /review/hidden
+{{ git diff --no-index {_OPTIONS} "$@" -- project work 2>> /review/hidden {_JUDGED}; }} | head -c "$limit"
 """
 _SERVE = f"exec git upload-pack {WORK}"
 
@@ -113,6 +121,8 @@ class Review:
 
     def __init__(self, compared: Comparison) -> None:
         self._compared = compared
+        self.hidden: tuple[str, ...] = ()
+        """What the last comparison could not show, or left out: an agent decides what git ignores or chokes on."""
         self._scratch = tempfile.TemporaryDirectory(prefix="bottlemux-review-", ignore_cleanup_errors=True)
 
     def __enter__(self) -> Self:
@@ -127,35 +137,59 @@ class Review:
         Of files over 32 MiB only that they differ is said: comparing them takes memory without bound.
         """
         self._compared.refresh()
+        self.hidden = ()
         done = run(self._argv(options), timeout=_DIFF_TIMEOUT_S)
         if done.returncode != 0:
             reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
             raise BottlemuxError(f"cannot compare {str(self._compared.work)!r}: {reason[0]}")
+        self.hidden = tuple(_lines(Path(self._scratch.name) / "hidden"))
         return done.stdout
 
     def _argv(self, options: tuple[str, ...]) -> list[str]:
         compared = self._compared
         limit = str(MAX_DIFF_BYTES)
-        shown = [(compared.work, WORK)]
+        shown, scratch = [(compared.work, WORK)], [(Path(self._scratch.name), "/review")]
         if compared.base is None:
             shown.append((compared.project, "/project"))
-            return confined_argv(_COMPARE_DIRECTORIES, limit, *options, readable=shown)
-        if objects := _objects(compared.project):
-            shown.append((objects, "/objects"))
+            return confined_argv(_COMPARE_DIRECTORIES, limit, *options, readable=shown, writable=scratch)
+        shown += [(place, f"/objects/{number}") for number, place in enumerate(_objects(compared))]
         hash_name = "sha256" if len(compared.base) == _SHA256_LENGTH else "sha1"
         return confined_argv(
             _COMPARE, compared.base, hash_name, limit, *options,
-            readable=shown, writable=[(Path(self._scratch.name), "/review")],
+            readable=shown, writable=scratch,
         )  # fmt: skip
 
 
-def _objects(project: Path) -> Path | None:
-    """Return where the operator's repository keeps its objects: the agent cannot rewrite those of the base."""
+def _lines(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_MAX_HIDDEN_BYTES).decode(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _objects(compared: Comparison) -> list[Path]:
+    """Return where the operator's repository keeps its objects: the agent cannot rewrite those of the base.
+
+    Next to them its own must not be looked at: git takes a packed object's name on trust. Where the agent works in the
+    repository itself, what that borrows from elsewhere is the agent's word, and is left out.
+    """
+    project = compared.project
     if not is_repository(project):
-        return None
-    found = git("rev-parse", "--git-path", "objects", cwd=project).strip()
-    path = project / found
-    return path if path.is_dir() else None
+        return []
+    first = project / git("rev-parse", "--git-path", "objects", cwd=project).strip()
+    found = [first] if first.is_dir() else []
+    for place in found if compared.work != project else []:
+        found += [path for path in _borrowed(place) if path.is_dir() and path not in found]
+    return found[:_MAX_OBJECT_PLACES]
+
+
+def _borrowed(objects: Path) -> list[Path]:
+    try:
+        lines = (objects / "info" / "alternates").read_text("utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return []
+    return [objects / line for line in lines if line and not line.startswith("#")][:_MAX_OBJECT_PLACES]
 
 
 @dataclass(frozen=True)

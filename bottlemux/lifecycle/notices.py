@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -152,7 +153,13 @@ def _write(client: Client, signal: str) -> None:
 def _notify(context: Context, notices: Sequence[Notice]) -> None:
     desktop = {name: value for name in _DESKTOP_VARIABLES if (value := context.environ.get(name))}
     for notice in notices:
-        argv = ["notify-send", "--app-name=bottlemux", "--", "bottlemux", notice.text]
+        argv = [
+            "notify-send",
+            "--app-name=bottlemux",
+            "--",
+            "bottlemux",
+            html.escape(notice.text, quote=False),
+        ]
         with contextlib.suppress(BottlemuxError):
             run(argv, timeout=_DESKTOP_TIMEOUT_S, env={**scrubbed_environ(context.environ), **desktop})
 

@@ -33,6 +33,8 @@ type Rows = list[BottleStatus]
 
 POLL_S = 0.2
 LOOK_S = 1.0
+KEEP_EVERY_S = 5.0
+MAX_KEEP_SHARE = 0.01
 
 
 class Watcher:
@@ -55,6 +57,8 @@ class Watcher:
         self._waiting: int | None = None
         self._recorder = Recorder(context, self._naming)
         self._states: dict[str, str] = {}
+        self._to_keep: set[str] = set()
+        self._keep_after: dict[str, float] = {}
 
     def watch(self, stop: threading.Event, told: Callable[[Rows], object] | None = None) -> None:
         """Look again and again until ``stop`` is set; ``told`` gets the rows of every look. Errors end nothing."""
@@ -95,7 +99,14 @@ class Watcher:
         """Copy a conversation out of its bottle each time that a turn ended."""
         for row in rows:
             if self._states.get(row.slug) == "working" != row.state:
-                conversations.keep(self._context.paths.bottle(row.slug))
+                self._to_keep.add(row.slug)
+        now = time.monotonic()
+        # An agent decides how often its turns end and how large its conversation is.
+        for slug in [one for one in self._to_keep if now >= self._keep_after.get(one, 0.0)][:1]:
+            self._to_keep.discard(slug)
+            conversations.keep(self._context.paths.bottle(slug))
+            took = time.monotonic() - now
+            self._keep_after[slug] = now + max(KEEP_EVERY_S, took / MAX_KEEP_SHARE)
         self._states = {row.slug: row.state for row in rows}
 
     def changed(self) -> bool:

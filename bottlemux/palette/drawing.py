@@ -114,6 +114,9 @@ class PageControl(UIControl):
         room = max(0, height - len(question))
         page.top = min(page.top, max(0, len(lines) - room))
         body = lines[page.top : page.top + room]
+        below = len(lines) - page.top - room
+        hidden = below + 1 if below > 0 and room > 1 else max(0, below)
+        page.unseen = hidden if page.unseen is None else min(page.unseen, hidden)
         if (below := len(lines) - page.top - room) > 0 and room > 1:
             body[-1] = [("class:hints", f"-- {below + 1} more lines: Down --")]
         return [*body, *question]

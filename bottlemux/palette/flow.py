@@ -96,7 +96,9 @@ class Flow:
         """Answer the question on the page."""
         page = self.page
         if isinstance(page, TextPage) and page.question:
-            if yes and page.answer is not None:
+            if yes and page.unseen:
+                page.move(10)  # nobody agrees to what was never on the screen
+            elif yes and page.answer is not None:
                 page.answer()
             elif not yes:
                 self.back()

@@ -79,10 +79,12 @@ class TextPage:
     question: str = ""
     answer: Callable[[], None] | None = None
     top: int = 0
+    unseen: int | None = None
+    """How many lines at the end were on no screen yet, once it was drawn; written by whoever draws."""
 
     def move(self, steps: int) -> None:
         """Scroll by lines."""
-        self.top = min(max(self.top + steps, 0), max(0, self.text.count("\n")))
+        self.top = max(self.top + steps, 0)
 
 
 @dataclass

@@ -139,10 +139,10 @@ def proposal_view(context: Context, identifier: str) -> Preview:
 def layout_view(context: Context, name: str) -> Preview:
     """Return a small drawing of a layout's windows."""
     from bottlemux.palette.miniature import draw
-    from bottlemux.session.layout_files import find_layout, load_layout
+    from bottlemux.session.layout_files import find_layout
 
     found = find_layout(name, context.paths, context.cwd)
-    layout = load_layout(found.path)
+    layout = found.load()
     return Preview("\n".join([f"{name} ({found.origin})", "", *draw(layout)]))
 
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import struct
 import zlib
 from typing import TYPE_CHECKING
 
@@ -225,3 +226,80 @@ def test_a_giant_file_is_named_but_not_compared(place: Place) -> None:
         stream.truncate(1 << 28)
     with Review(comparison(place.context, place.record)) as review:
         assert b"giant" in review.diff("--stat")
+
+
+def _forged(name: str, content: bytes) -> tuple[bytes, bytes]:
+    """Return a pack and its index in which the object ``name`` has another content than its name says."""
+    kinds, size = bytearray(), len(content)
+    first, size = (3 << 4) | (size & 15), size >> 4
+    while size:
+        kinds.append(first | 0x80)
+        first, size = size & 0x7F, size >> 7
+    body = bytes([*kinds, first]) + zlib.compress(content)
+    pack = b"PACK" + struct.pack(">II", 2, 1) + body
+    pack += hashlib.sha1(pack).digest()
+    raw = bytes.fromhex(name)
+    fan = b"".join(struct.pack(">I", int(number >= raw[0])) for number in range(256))
+    index = (
+        b"\377tOc" + struct.pack(">I", 2) + fan + raw + struct.pack(">II", zlib.crc32(body), 12) + pack[-20:]
+    )
+    return pack, index + hashlib.sha1(index).digest()
+
+
+def test_a_forged_object_of_the_base_hides_nothing(place: Place) -> None:
+    blob = git(place.work, "rev-parse", "HEAD:file.txt")
+    (place.work / "file.txt").write_text("one\nHIDDEN\n")
+    pack, index = _forged(blob, b"one\nHIDDEN\n")
+    packs = place.work / ".git" / "objects" / "pack"
+    packs.mkdir(exist_ok=True)
+    (packs / f"pack-{'a' * 40}.pack").write_bytes(pack)
+    (packs / f"pack-{'a' * 40}.idx").write_bytes(index)
+    with Review(comparison(place.context, place.record)) as review:
+        assert b"+HIDDEN\n" in review.diff()
+
+
+def _empty_repository(work: Path) -> None:
+    git(work, "init", "-q", "zz")
+
+
+def _name_git_refuses(work: Path) -> None:
+    (work / "git~1").write_text("x")
+
+
+@pytest.mark.parametrize("trick", [_empty_repository, _name_git_refuses])
+def test_what_git_chokes_on_hides_no_new_file(place: Place, trick: Callable[[Path], None]) -> None:
+    (place.work / "a-new-file").write_text("UNSEEN\n")
+    (place.work / "zzz-new-file").write_text("UNSEEN AS WELL\n")
+    trick(place.work)
+    with Review(comparison(place.context, place.record)) as review:
+        shown = review.diff()
+        assert b"+UNSEEN\n" in shown
+        assert b"+UNSEEN AS WELL\n" in shown
+        assert review.hidden
+
+
+def test_what_the_agents_rules_ignore_is_named(place: Place) -> None:
+    (place.work / ".gitignore").write_text("*\n")
+    (place.work / "new-file").write_text("UNSEEN\n")
+    with Review(comparison(place.context, place.record)) as review:
+        review.diff()
+        assert {"ignored: new-file", "ignored: .gitignore"} <= set(review.hidden)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root reads every file")
+def test_a_comparison_that_breaks_off_says_so(place: Place) -> None:
+    (place.work / "file.txt").chmod(0)
+    with Review(comparison(place.context, place.record)) as review:
+        review.diff()
+        assert review.hidden
+
+
+def test_a_base_in_borrowed_objects_is_found(
+    make_place: Callable[..., Place], project: Path, tmp_path: Path
+) -> None:
+    borrowing = tmp_path / "borrowing"
+    git(tmp_path, "clone", "-q", "--shared", str(project), str(borrowing))
+    place = make_place(borrowing)
+    (place.work / "file.txt").write_text("one\nCHANGED\n")
+    with Review(comparison(place.context, place.record)) as review:
+        assert b"+CHANGED\n" in review.diff()

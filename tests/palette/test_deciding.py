@@ -9,6 +9,7 @@ import pytest
 
 from bottlemux.approvals.finding import store_of
 from bottlemux.files import make_private_dir
+from bottlemux.palette.drawing import PageControl
 from bottlemux.palette.facts import read_names, read_slowly
 from bottlemux.palette.pages import ListPage, TextPage
 from sidecars.egress.routes import Route, RouteSet
@@ -195,3 +196,21 @@ def test_on_a_small_screen_the_whole_request_can_be_read_before_the_answer(
     assert state(context, made) == "active"
     one.keys("Escape")
     assert one.dead() == "0"
+
+
+def test_nobody_agrees_to_what_was_not_on_the_screen(here: Here, context: Context, slug: str) -> None:
+    """A long reason pushes the change itself off a small screen."""
+    made = propose(context, slug, "I need it\n" + "because of the build log\n" * 30)
+    look(here, context)
+    here.flow.choose()
+    here.flow.choose()
+    page = here.flow.page
+    assert isinstance(page, TextPage)
+    draw = lambda: PageControl(lambda: page).create_content(100, 24)  # noqa: E731
+    draw()
+    here.flow.answer(yes=True)
+    assert state(context, made) == "pending"
+    for _ in range(9):
+        draw()
+        here.flow.answer(yes=True)
+    assert state(context, made) == "active"
