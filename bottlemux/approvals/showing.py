@@ -97,7 +97,7 @@ def _change(paths: Paths, proposal: Proposal) -> Iterator[str]:
         )
     )
     if proposal.kind == "capability":
-        yield "The engine carries this out as root, with a network of its own: outside the bottle, its routes, its audit."
+        yield "The engine carries this out as root, with a network of its own: outside the bottle's routes and audit."
 
 
 def _before_and_after(paths: Paths, proposal: Proposal) -> tuple[list[str], list[str], str]:
