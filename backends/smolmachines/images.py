@@ -6,8 +6,11 @@ smolvm would fetch an image that is named, from inside a machine with a network;
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import os
 import shutil
+import tarfile
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +31,7 @@ NEEDED = ("bin/sh", "usr/bin/python3")
 SAVE_TIMEOUT_S = 900.0
 MAKE_TIMEOUT_S = 1800.0
 SUITE = "trixie"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 PACKAGES = (
     "bash", "ca-certificates", "coreutils", "curl", "diffutils", "file", "findutils", "git", "grep", "gzip", "jq",
     "less", "make", "nodejs", "npm", "openssh-client", "patch", "procps", "python3", "ripgrep", "sed", "tar",
@@ -99,38 +103,70 @@ def _from_docker(cache: Path, paths: Paths, bottle: Bottle, say: Callable[[str],
 
 
 def _bootstrapped(cache: Path, say: Callable[[str], object]) -> Path:
-    """Return a root file system of Debian with everyday tools and Claude Code, made without root."""
+    """Return an archive of Debian with everyday tools and Claude Code, made without root.
+
+    An archive, since it keeps the files' owners: in a directory of an ordinary user's, all would be the agent's.
+    """
     lock_file = images_dir() / AGENT / "package-lock.json"
     key = hashlib.sha256(" ".join((SUITE, *PACKAGES)).encode() + lock_file.read_bytes()).hexdigest()[:16]
-    root = cache / f"{SUITE}-{key}"
-    if root.is_dir():
-        return root
+    archive = cache / f"{SUITE}-{key}.tar"
+    if archive.is_file():
+        return archive
     tool = shutil.which("mmdebstrap")
     if tool is None:
         raise UnavailableError(
             "there is no image for a machine, and nothing that makes one",
             hint=f"sudo apt-get install mmdebstrap, or start a Docker engine, or name one. {_HINT}",
         )
-    say("making a root file system for machines; this happens once and takes some minutes")
+    say("making an image for machines; this happens once and takes some minutes")
     make_private_dir(cache)
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
-        part = Path(scratch, "root")
-        _make(tool, part, lock_file)
-        part.rename(root)
-    return root
+        layer = Path(scratch, "layer.tar")
+        _make(tool, layer, lock_file)
+        part = Path(scratch, "image.tar")
+        wrap(layer, part)
+        part.rename(archive)
+    return archive
+
+
+def wrap(layer: Path, target: Path) -> None:
+    """Write an image of the one ``layer``, an archive of a root file system, in the form that ``docker save`` has."""
+    with layer.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    config = {
+        "architecture": _ARCHITECTURES.get(os.uname().machine, os.uname().machine),
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+    }
+    manifest = [
+        {"Config": "config.json", "RepoTags": [f"bottlemux/{AGENT}:machine"], "Layers": ["layer.tar"]}
+    ]
+    with tarfile.open(target, "w") as archive:
+        for name, value in {"config.json": config, "manifest.json": manifest}.items():
+            data = json.dumps(value).encode()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+        archive.add(layer, "layer.tar")
 
 
 def _make(tool: str, target: Path, lock_file: Path) -> None:
-    packages = lock_file.with_name("package.json")
+    """Write the root file system, as an archive. ``$BOTTLEMUX_BUILD_CA`` is trusted by the build alone."""
+    place, authorities = "/opt/claude-code", os.environ.get("BOTTLEMUX_BUILD_CA", "")
+    trusting = "NODE_EXTRA_CA_CERTS=/tmp/extra.pem " if authorities else ""
     hooks = [
-        "--customize-hook=mkdir -p $1/opt/claude-code",
-        f"--customize-hook=copy-in {packages} {lock_file} /opt/claude-code",
-        "--customize-hook=chroot $1 npm ci --prefix /opt/claude-code --no-audit --no-fund --loglevel=error",
-        "--customize-hook=ln -s /opt/claude-code/node_modules/.bin/claude $1/usr/local/bin/claude",
-        "--customize-hook=find $1 -xdev -perm /6000 -type f -exec chmod a-s {} +",
+        f'mkdir -p "$1{place}"',
+        f"copy-in {lock_file.with_name('package.json')} {lock_file} {place}",
+        *([f'cp "{authorities}" "$1/tmp/extra.pem"'] if authorities else []),
+        f'chroot "$1" env {trusting}npm ci --prefix {place} --no-audit --no-fund --loglevel=error',
+        f'ln -s {place}/node_modules/.bin/claude "$1/usr/local/bin/claude"',
+        'rm -rf "$1/tmp/extra.pem" "$1/root/.npm"',
+        'find "$1" -xdev -perm /6000 -type f -exec chmod a-s {} +',
     ]
     command = [
-        tool, "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", *hooks,
+        tool, "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}",
+        *(f"--customize-hook={hook}" for hook in hooks),
         "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*", SUITE, str(target),
     ]  # fmt: skip
     done = run(command, timeout=MAKE_TIMEOUT_S)

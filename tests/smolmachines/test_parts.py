@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import tomllib
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -124,6 +127,19 @@ class TestImages:
         world.write_bottle("dev", f"image: {tmp_path / 'root'}")
         with pytest.raises(UsageError, match="no usr/bin/python3"):
             images.named(world.spec().resolved.bottle)
+
+    def test_a_root_file_system_becomes_an_image(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("content")
+        with tarfile.open(tmp_path / "layer.tar", "w") as layer:
+            layer.add(tmp_path / "file", "etc/file")
+        images.wrap(tmp_path / "layer.tar", tmp_path / "image.tar")
+        with tarfile.open(tmp_path / "image.tar") as image:
+            read = {name: (image.extractfile(name) or io.BytesIO()).read() for name in image.getnames()}
+        (manifest,) = json.loads(read["manifest.json"])
+        config = json.loads(read[manifest["Config"]])
+        (layer_name,) = manifest["Layers"]
+        digest = hashlib.sha256(read[layer_name]).hexdigest()
+        assert config["rootfs"]["diff_ids"] == [f"sha256:{digest}"]
 
     def test_nothing_is_ever_fetched_by_name(self, world: World) -> None:
         world.write_bottle("dev", "image: alpine")
