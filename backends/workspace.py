@@ -171,7 +171,8 @@ def git(*arguments: str, cwd: Path, timeout: float = 60.0, settings: Sequence[st
 
 def is_repository(directory: Path) -> bool:
     """Say whether ``directory`` is the top of a git repository (or of one of its worktrees)."""
-    return (directory / ".git").exists()
+    found = directory / ".git"  # a bottle that runs in a directory without one has an empty one put there
+    return found.is_file() or (found / "HEAD").exists()
 
 
 def make_clone(source: Path, target: Path, branch: str) -> None:

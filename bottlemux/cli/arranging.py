@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from bottlemux.session.layout_files import LayoutFile
 
 
-def arrange_session(context: Context, file: LayoutFile, *, yes: bool, close: bool = False) -> int:
+def arrange_session(context: Context, file: LayoutFile, *, yes: bool, close: bool = False) -> int | None:
     """Start what ``file`` names, once the operator agrees, and arrange all windows; return the exit code.
 
-    Without a yes nothing is started and nothing moved. The first failure decides the exit code.
+    Without a yes nothing is started and nothing moved, and ``None`` returned. The first failure decides the exit code.
     """
     from bottlemux.lifecycle.attaching import open_missing
     from bottlemux.lifecycle.sessions import carry_out, plan_session
@@ -33,7 +33,7 @@ def arrange_session(context: Context, file: LayoutFile, *, yes: bool, close: boo
     if plan.starting:
         if not _agreed(plan, yes=yes):
             sys.stderr.write("nothing was started\n")
-            return code or 1
+            return None
         warm_up(context)
 
     def report(part: Part, outcome: str | BottlemuxError) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 from bottlemux.cli import console
@@ -46,8 +47,11 @@ def run(context: Context, options: argparse.Namespace) -> int:
     if layout and (file := _layout(context, layout)).load().is_session:
         from bottlemux.cli.arranging import arrange_session
 
-        # What failed was said, and what runs can be looked at.
-        arrange_session(context, file, yes=options.yes)
+        code = arrange_session(context, file, yes=options.yes)
+        # Where nothing came of it, what was said must not go out of sight at once.
+        if code is None or (code and not context.workspace.list()):
+            sys.stderr.write("hint: bottlemux attach goes to what runs\n")
+            return code or 1
         layout = None
     prepare_workspace(context, size=(columns, rows), layout=layout)
     argv = context.workspace.attach_argv(context.workspace.dashboard.landing())

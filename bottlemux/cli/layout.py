@@ -120,7 +120,8 @@ def _apply(context: Context, options: argparse.Namespace) -> int:
 def _apply_session(context: Context, file: LayoutFile, options: argparse.Namespace) -> int:
     from bottlemux.cli.arranging import arrange_session
 
-    return arrange_session(context, file, yes=options.yes, close=options.close)
+    code = arrange_session(context, file, yes=options.yes, close=options.close)
+    return 1 if code is None else code
 
 
 def _remove(context: Context, options: argparse.Namespace) -> int:

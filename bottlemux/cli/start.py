@@ -67,11 +67,19 @@ def run(context: Context, options: argparse.Namespace) -> int:
         sys.stderr.write("nothing was started\n")
         return 1
     _undo_when_ended()
-    with console.progress(f"starting {planned.spec.resolved.agent.name}"):
-        slug = start(context, planned)
+    slug, interrupted = "", False
+    try:
+        with console.progress(f"starting {planned.spec.resolved.agent.name}"):
+            slug = start(context, planned)
+    except KeyboardInterrupt:
+        interrupted = True
+        if not slug:
+            raise
     sys.stdout.write(f"{slug}\n")
     sys.stdout.flush()
-    if options.detach or not console.is_interactive():
+    if interrupted:  # too late to be undone: who asked for the end has to know the name
+        sys.stderr.write(f"it has started already: bottlemux stop {slug} ends it\n")
+    if interrupted or options.detach or not console.is_interactive():
         return 0
     from bottlemux.actions.binding import with_offer
 

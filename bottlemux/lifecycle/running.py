@@ -43,10 +43,10 @@ def start(context: Context, planned: Planned) -> str:
     record, bottle = launch(context, planned)
     try:
         _open_window(context, window_for(context, record, bottle))
+        remember(context)
     except BaseException:
         undo(context, record, bottle)
         raise
-    remember(context)
     return record.identity
 
 

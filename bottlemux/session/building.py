@@ -38,6 +38,8 @@ _DEAD_FORMAT = (
     "bottlemux resume {slug} starts it again, #{{prefix}} x closes the pane"
 )
 
+# tmux's default shows the title of the pane there, which an agent chooses.
+_NO_TITLE = f"set-option -t '{_SESSION_TARGET}' status-right ' %H:%M %d-%b-%y'"
 _WIDER_NAME = f"set-option -t '{_SESSION_TARGET}' status-left-length {len(SESSION) + 3}"
 
 
@@ -74,6 +76,7 @@ def session_commands(
         ["set-option", "-t", _SESSION_TARGET, "history-limit", str(HISTORY_LINES)],
         # tmux's own default has no room for the whole name; a user's choice stays.
         ["if-shell", "-F", "-t", _SESSION_TARGET, "#{==:#{status-left-length},10}", _WIDER_NAME],
+        ["if-shell", "-F", "-t", _SESSION_TARGET, "#{m:*pane_title*,#{status-right}}", _NO_TITLE],
     ]
 
 

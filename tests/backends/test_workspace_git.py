@@ -267,3 +267,9 @@ def test_commits_in_a_clone_carry_the_projects_own_author(source: Path, tmp_path
     git(source, "config", "user.name", "A Person")
     workspace.make_clone(source, tmp_path / "target", "bottlemux/x")
     assert git(tmp_path / "target", "config", "--local", "user.name").strip() == "A Person"
+
+
+def test_an_empty_directory_in_the_place_of_a_repository_is_none(tmp_path: Path) -> None:
+    """A bottle that runs in a project without one has it put there."""
+    (tmp_path / ".git").mkdir()
+    assert not workspace.is_repository(tmp_path)

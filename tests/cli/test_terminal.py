@@ -88,3 +88,19 @@ def test_ctrl_c_at_the_question_starts_nothing(world: World, slug: str, shell: S
     world.tmux("send-keys", "-t", "=small:", "C-c")
     until(lambda: shell.screen().rstrip().endswith("\n>"), "the prompt on a line of its own")
     assert world.run("list", "active") == before
+
+
+def test_the_only_copy_of_an_agents_work_is_not_removed_without_a_question(
+    world: World, shell: Shell
+) -> None:
+    (world.project / "file").write_text("one\n")
+    slug = world.start("shell", "--workspace", "copy")
+    world.run("stop", slug)
+    shell.run("rm", slug, end="[y/N] ")
+    world.tmux("send-keys", "-t", "=small:", "n", "Enter")
+    until(lambda: "nothing was removed" in shell.screen(), "the answer")
+    assert world.bottle(slug).exists()
+    assert "no bottle" in world.try_run("rm", slug, "nothing-00000").stderr
+    assert world.bottle(slug).exists()
+    world.run("rm", slug)
+    assert not world.bottle(slug).exists()
