@@ -185,7 +185,8 @@ def test_killed_launcher(shell: World, moment_s: float) -> None:
     assert_mended(shell, survivor)
     shell.run("stop", survivor)
     shell.run("cleanup", "--yes")
-    assert os.listdir(shell.state / "bottles") == [survivor]
+    # A draft of a record that was killed is left to whoever may still be writing it, for a minute.
+    assert [name for name in os.listdir(shell.state / "bottles") if not name.startswith(".")] == [survivor]
     assert list(shell.project.iterdir()) == []
 
 
