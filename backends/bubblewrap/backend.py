@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, ClassVar
 
-from backends.contract import ActiveAgent, BottleBackend
+from backends.local import LocalBackend
 from bottlemux.errors import NotFoundError, UsageError
-from bottlemux.identity import agent_of, is_slug
-from bottlemux.state.liveness import is_alive, read_status
+from bottlemux.state.liveness import identities, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backends.bubblewrap.leftovers import BubblewrapCleanup
     from backends.bubblewrap.plan import BubblewrapPlan
-    from backends.contract import Authority, Availability, Bottle, BottleSpec
-    from bottlemux.paths import Paths
+    from backends.contract import ActiveAgent, Availability, Bottle, BottleSpec
 
 
-class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
-    """Bottles as processes of this machine in namespaces of their own.
-
-    What only a launch needs is imported by it: entering and listing bottles has to be fast.
-    """
+class BubblewrapBackend(LocalBackend["BubblewrapPlan", "BubblewrapCleanup"]):
+    """Bottles as processes of this machine in namespaces of their own."""
 
     name: ClassVar[str] = "bubblewrap"
 
@@ -72,25 +66,10 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
             launcher.launch(zygote, plan, authority, lock, cache=self.paths.state / "cache")
         return self._bottle(plan.spec.identity)
 
-    def _provision_ca(self, plan: BubblewrapPlan, authority: Authority) -> None:
-        from backends import host_files
-
-        host_files.write_guest(plan.spec, {"ca.pem": authority.certificate.decode()})
-
     def _provision_prompt(self, plan: BubblewrapPlan) -> None:
         from backends.bubblewrap import places
 
         places.provision_prompt(plan)
-
-    def _provision_skills(self, plan: BubblewrapPlan) -> None:
-        from backends import host_files
-
-        host_files.provision_skills(plan.spec)
-
-    def _provision_git(self, plan: BubblewrapPlan) -> None:
-        from backends.bubblewrap import places
-
-        places.provision_git(plan)
 
     def _provision_supervise(self, plan: BubblewrapPlan) -> None:
         from backends.bubblewrap import places
@@ -110,15 +89,11 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
 
     def enumerate_active(self) -> Sequence[ActiveAgent]:
         """Return the bottles whose lock a supervisor of this backend holds."""
-        return [agent for slug in _identities(self.paths) if (agent := self._active(slug)) is not None]
-
-    def _active(self, slug: str) -> ActiveAgent | None:
-        files = self.paths.bottle(slug)
-        status = read_status(files)
-        if status is None or status.backend != self.name or not is_alive(files):
-            return None
-        running = tuple(name for name, service in status.services.items() if service.state == "running")
-        return ActiveAgent(self.name, slug, agent_of(slug), status.started_at, running)
+        return [
+            self._active(slug, status)
+            for slug in identities(self.paths)
+            if (status := self._held(slug)) is not None
+        ]
 
     def prepare_cleanup(self) -> BubblewrapCleanup:
         """Find what no live bottle owns."""
@@ -135,10 +110,3 @@ class BubblewrapBackend(BottleBackend["BubblewrapPlan", "BubblewrapCleanup"]):
         from backends.bubblewrap.leftovers import remove_leftovers
 
         remove_leftovers(plan)
-
-
-def _identities(paths: Paths) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(paths.bottles) if is_slug(name))
-    except FileNotFoundError:
-        return []

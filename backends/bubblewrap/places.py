@@ -71,11 +71,6 @@ def provision_supervise(plan: BubblewrapPlan) -> None:
         link.symlink_to(plan.sandbox.interpreter)
 
 
-def provision_git(plan: BubblewrapPlan) -> None:
-    """Point git at the gate for every upstream of the manifest."""
-    host_files.write_guest(plan.spec, {"etc/gitconfig": guest.gitconfig(plan.spec)})
-
-
 @functools.cache
 def own_code() -> dict[str, bytes]:
     """Return process 1 and what it imports, compiled: compiling them anew would double its start."""

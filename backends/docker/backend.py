@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from backends import host_files
-from backends.contract import ActiveAgent, Availability, Bottle, BottleBackend, BottleSpec
+from backends.contract import Availability, Bottle, BottleSpec
+from backends.local import LocalBackend
 from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError, UsageError
 from bottlemux.files import write_atomic
-from bottlemux.identity import agent_of, is_slug
-from bottlemux.state.liveness import is_alive, may_run_elsewhere, read_status
+from bottlemux.state.liveness import identities, is_alive, may_run_elsewhere, read_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from backends.contract import Authority
+    from backends.contract import ActiveAgent, Authority
     from backends.docker.bottle import DockerBottle
     from backends.docker.engine import Engine
     from backends.docker.leftovers import DockerCleanup
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _CLIENT_HINT = "sudo apt-get install docker.io (or docker-ce-cli)"
 
 
-class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
+class DockerBackend(LocalBackend["DockerPlan", "DockerCleanup"]):
     """Bottles as two containers each: the agent's, and its sidecars', which alone reach the outside.
 
     A bottle lives as long as its sidecars hold its lock, a file of this machine; so no engine is asked to list them.
@@ -209,7 +209,7 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
     def _provision_ca(self, plan: DockerPlan, authority: Authority) -> None:
         from backends.docker import launcher
 
-        host_files.write_guest(plan.spec, {"ca.pem": authority.certificate.decode()})
+        super()._provision_ca(plan, authority)
         with (plan.spec.files.logs / "launch.log").open("a", encoding="utf-8") as log:
             log.write(f"certificate authority SHA-256 {launcher.fingerprint(authority)}\n")
 
@@ -222,11 +222,6 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         from backends.docker import places
 
         places.provision_skills(plan)
-
-    def _provision_git(self, plan: DockerPlan) -> None:
-        from backends import guest
-
-        host_files.write_guest(plan.spec, {"etc/gitconfig": guest.gitconfig(plan.spec)})
 
     def _provision_supervise(self, plan: DockerPlan) -> None:
         from backends import guest
@@ -286,24 +281,16 @@ class DockerBackend(BottleBackend["DockerPlan", "DockerCleanup"]):
         Each engine of one of these is asked at the same time; those that do not answer are named in what is raised.
         """
         unheld: list[str] = []
-        for slug in _identities(self.paths):
+        for slug in identities(self.paths):
             files = self.paths.bottle(slug)
-            if (agent := self._active(slug)) is not None:
-                yield agent
+            if (status := self._held(slug)) is not None:
+                yield self._active(slug, status)
             elif may_run_elsewhere(files) and not is_alive(files):
                 unheld.append(slug)
         if unheld:
             from backends.docker import recovery
 
             yield from recovery.enumerate_unheld(self.paths, unheld)
-
-    def _active(self, slug: str) -> ActiveAgent | None:
-        files = self.paths.bottle(slug)
-        status = read_status(files)
-        if status is None or status.backend.partition("@")[0] != self.name or not is_alive(files):
-            return None
-        running = tuple(name for name, service in status.services.items() if service.state == "running")
-        return ActiveAgent(status.backend, slug, agent_of(slug), status.started_at, running)
 
     def prepare_cleanup(self) -> DockerCleanup:
         """Find what no live bottle owns; nothing where no engine of this machine runs. Raises for one elsewhere."""
@@ -350,10 +337,3 @@ def _undo(engine: Engine, plan: DockerPlan) -> None:
 
 def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
-
-
-def _identities(paths: Paths) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(paths.bottles) if is_slug(name))
-    except FileNotFoundError:
-        return []

@@ -6,15 +6,15 @@ import os
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
-from backends.contract import ActiveAgent, Availability, BottleBackend
+from backends.contract import Availability
+from backends.local import LocalBackend
 from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError
-from bottlemux.identity import agent_of, is_slug
-from bottlemux.state.liveness import is_alive, read_status
+from bottlemux.state.liveness import identities, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from backends.contract import Authority, Bottle, BottleSpec
+    from backends.contract import ActiveAgent, Bottle, BottleSpec
     from backends.smolmachines.leftovers import SmolmachinesCleanup
     from backends.smolmachines.plan import SmolmachinesPlan
     from backends.smolmachines.tool import Smolvm
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _KVM = "/dev/kvm"
 
 
-class SmolmachinesBackend(BottleBackend["SmolmachinesPlan", "SmolmachinesCleanup"]):
+class SmolmachinesBackend(LocalBackend["SmolmachinesPlan", "SmolmachinesCleanup"]):
     """Bottles as machines of smolvm without any network device: only the sidecars' sockets lead out.
 
     Listing asks smolvm once, and only where a bottle of this backend lives.
@@ -84,25 +84,10 @@ class SmolmachinesBackend(BottleBackend["SmolmachinesPlan", "SmolmachinesCleanup
         finally:
             places.remove(plan)
 
-    def _provision_ca(self, plan: SmolmachinesPlan, authority: Authority) -> None:
-        from backends import host_files
-
-        host_files.write_guest(plan.spec, {"ca.pem": authority.certificate.decode()})
-
     def _provision_prompt(self, plan: SmolmachinesPlan) -> None:
         from backends.smolmachines import places
 
         places.provision_prompt(plan)
-
-    def _provision_skills(self, plan: SmolmachinesPlan) -> None:
-        from backends import host_files
-
-        host_files.provision_skills(plan.spec)
-
-    def _provision_git(self, plan: SmolmachinesPlan) -> None:
-        from backends import guest, host_files
-
-        host_files.write_guest(plan.spec, {"etc/gitconfig": guest.gitconfig(plan.spec)})
 
     def _provision_supervise(self, plan: SmolmachinesPlan) -> None:
         from backends.smolmachines import places
@@ -125,25 +110,14 @@ class SmolmachinesBackend(BottleBackend["SmolmachinesPlan", "SmolmachinesCleanup
         """Return the bottles whose lock a supervisor of this backend holds; a machine's odd state is shown."""
         from backends.smolmachines import names
 
-        alive = [slug for slug in _identities(self) if self._is_mine(slug)]
-        if not alive:
+        held = {slug: status for slug in identities(self.paths) if (status := self._held(slug)) is not None}
+        if not held:
             return []
         states = {machine.name: machine.state for machine in _smolvm().machines()}
         return [
-            self._active(slug, states.get(names.machine_name(self.paths, slug), "gone")) for slug in alive
+            self._active(slug, status, _oddities(states.get(names.machine_name(self.paths, slug), "gone")))
+            for slug, status in held.items()
         ]
-
-    def _is_mine(self, slug: str) -> bool:
-        status = read_status(self.paths.bottle(slug))
-        return status is not None and status.backend == self.name and is_alive(self.paths.bottle(slug))
-
-    def _active(self, slug: str, state: str) -> ActiveAgent:
-        status = read_status(self.paths.bottle(slug))
-        services = status.services if status else {}
-        running = [name for name, service in services.items() if service.state == "running"]
-        shown = [] if state == "running" else [f"machine {state}"]
-        started = status.started_at if status else ""
-        return ActiveAgent(self.name, slug, agent_of(slug), started, (*running, *shown))
 
     def prepare_cleanup(self) -> SmolmachinesCleanup:
         """Find what no live bottle owns; nothing where smolvm is not installed."""
@@ -206,11 +180,8 @@ def _check_machine() -> str:
     return program
 
 
-def _identities(backend: SmolmachinesBackend) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(backend.paths.bottles) if is_slug(name))
-    except FileNotFoundError:
-        return []
+def _oddities(state: str) -> list[str]:
+    return [] if state == "running" else [f"machine {state}"]
 
 
 def _say(line: str) -> None:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bottlemux.errors import BottlemuxError
 from bottlemux.files import write_json
+from bottlemux.identity import is_slug
 
 if TYPE_CHECKING:
-    from bottlemux.paths import BottlePaths
+    from bottlemux.paths import BottlePaths, Paths
 
 # A probe holds its shared lock for microseconds; the supervisor outwaits any number of them.
 _HOLD_PATIENCE_S = 1.0
@@ -56,6 +57,15 @@ class RuntimeStatus:
     init_pid: int | None = None
     problem: str = ""
     services: dict[str, ServiceStatus] = field(default_factory=_no_services)
+
+
+def identities(paths: Paths) -> list[str]:
+    """Return the identity of every bottle there is a directory for, sorted; nothing is read."""
+    try:
+        names = os.listdir(paths.bottles)
+    except OSError:
+        return []
+    return sorted(name for name in names if is_slug(name))
 
 
 def is_alive(paths: BottlePaths) -> bool:

@@ -13,7 +13,7 @@ from bottlemux.errors import BottlemuxError, UsageError, unknown_name
 from bottlemux.files import make_private_dir, require_private, write_json
 from bottlemux.identity import is_slug, new_slug
 from bottlemux.paths import BottlePaths, Paths
-from bottlemux.state.liveness import hold, is_alive
+from bottlemux.state.liveness import hold, identities, is_alive
 from bottlemux.state.metadata import BROKEN_HINT, Metadata
 from bottlemux.state.removal import remove_tree
 
@@ -122,11 +122,7 @@ class BottleStore:
 
     def identities(self) -> list[str]:
         """Return the identity of every bottle there is a directory for, sorted; nothing is read."""
-        try:
-            names = os.listdir(self.paths.bottles)
-        except OSError:
-            return []
-        return sorted(name for name in names if is_slug(name))
+        return identities(self.paths)
 
     def leftovers(self) -> list[Path]:
         """Return what interrupted creations and removals left; remove it with :func:`remove_tree`.
