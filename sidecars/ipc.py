@@ -1,7 +1,4 @@
-"""Messages with file descriptors over Unix sockets: a length, a JSON object, descriptors beside the first byte.
-
-Standard library only: the init inside a bottle runs this very file.
-"""
+"""Messages with file descriptors over Unix sockets: a length, a JSON object, descriptors beside the first byte."""
 
 from __future__ import annotations
 
@@ -10,15 +7,16 @@ import json
 import os
 import socket
 import struct
+from typing import TYPE_CHECKING
 
-TYPE_CHECKING = False  # importing typing and pathlib would double the start of a bottle's process 1
+from sidecars.wire import receive_exactly
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from typing import Any
 
     type Message = dict[str, Any]
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _MAX_DESCRIPTORS = 16
 _LENGTH = struct.Struct("!I")
 _CREDENTIALS = struct.Struct("3i")
@@ -44,9 +42,9 @@ def receive(connection: socket.socket) -> tuple[Message | None, list[int]]:
     try:
         if not header:
             return None, descriptors
-        header += _receive_exactly(connection, _LENGTH.size - len(header))
+        header += receive_exactly(connection, _LENGTH.size - len(header))
         (length,) = _LENGTH.unpack(header)
-        message = _object(_receive_exactly(connection, length))
+        message = _object(receive_exactly(connection, length))
     except (ValueError, OSError, EOFError):
         for descriptor in descriptors:
             os.close(descriptor)
@@ -64,19 +62,6 @@ def _object(payload: bytes) -> Message:
     if type(message) is not dict:
         raise ValueError("message is not a JSON object")
     return message
-
-
-def _receive_exactly(connection: socket.socket, count: int) -> bytes:
-    if count > MAX_MESSAGE_BYTES:
-        raise ValueError(f"message of {count} bytes is over the limit")
-    parts: list[bytes] = []
-    while count:
-        part = connection.recv(count)
-        if not part:
-            raise EOFError("the peer closed the connection in the middle of a message")
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
 
 
 @contextlib.contextmanager

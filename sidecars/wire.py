@@ -60,9 +60,9 @@ def _fields(connection: socket.socket, header: bytes, flags: int) -> Fields | No
         raise ValueError("more descriptors than there can be")
     if not header:
         return None
-    header += _receive_exactly(connection, _LENGTH.size - len(header))
+    header += receive_exactly(connection, _LENGTH.size - len(header))
     (length,) = _LENGTH.unpack(header)
-    return _receive_exactly(connection, length).split(b"\0")
+    return receive_exactly(connection, length).split(b"\0")
 
 
 def _descriptors(rights: Sequence[tuple[int, int, bytes]]) -> list[int]:
@@ -74,7 +74,8 @@ def _descriptors(rights: Sequence[tuple[int, int, bytes]]) -> list[int]:
     return found
 
 
-def _receive_exactly(connection: socket.socket, count: int) -> bytes:
+def receive_exactly(connection: socket.socket, count: int) -> bytes:
+    """Return the next ``count`` bytes. Raises ``ValueError`` for too many, ``EOFError`` where they do not come."""
     if count > MAX_MESSAGE_BYTES:
         raise ValueError(f"message of {count} bytes is over the limit")
     parts: list[bytes] = []
