@@ -7,9 +7,10 @@ known before it exists and a program that ends at once still finds its window ma
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bottlemux.session.commands import as_process
+from bottlemux.session.commands import as_process, delayed
 from bottlemux.session.fitting import tree_mark
 from bottlemux.session.geometry import LayoutError, layout_string
 from bottlemux.session.models import plain_value
@@ -26,6 +27,8 @@ type Place = tuple[str, str]
 
 SESSION = "bottlemux"
 HISTORY_LINES = 50_000
+
+_DELAY_S = 0.3
 
 _SESSION_TARGET = f"={SESSION}:"
 _LAST = f"={SESSION}:{{end}}"
@@ -93,6 +96,12 @@ def drop_placeholder() -> list[Command]:
 def home_window(shell: str, home: str) -> list[Command]:
     """Return what makes a window with the user's own shell, for a workspace without a bottle."""
     return [_new_window("home", home, as_process([shell]))]
+
+
+def started_later(spec: WindowSpec) -> WindowSpec:
+    """Return ``spec`` such that its panes' programs start once the windows made with it are there."""
+    panes = tuple(replace(pane, argv=delayed(pane.argv, _DELAY_S)) for pane in spec.panes)
+    return replace(spec, panes=panes)
 
 
 def window_commands(spec: WindowSpec, home: str) -> list[Command]:

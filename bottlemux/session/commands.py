@@ -50,6 +50,11 @@ def as_process(argv: Sequence[str]) -> tuple[str, ...]:
     return (*_RUN_ONE, argv[0]) if len(argv) == 1 else tuple(argv)
 
 
+def delayed(argv: Sequence[str], seconds: float) -> tuple[str, ...]:
+    """Return the process that becomes ``argv`` after ``seconds``: it takes no time from what is made meanwhile."""
+    return ("sh", "-c", 'sleep "$0" && exec "$@"', str(seconds), *argv)
+
+
 def _escape(word: str) -> str:
     _refuse_nul(word)
     return f"{word[:-1]}\\;" if word.endswith(";") else word

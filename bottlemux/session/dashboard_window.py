@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bottlemux.session import building
 from bottlemux.session.building import SESSION, literal
-from bottlemux.session.commands import as_process
+from bottlemux.session.commands import as_process, delayed
 from bottlemux.session.server import ServerGoneError, TmuxError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def session_commands(
 ) -> list[Command]:
     """Return what makes the session with the dashboard and ``windows``, of which the last one is shown first."""
     # Loading the dashboard would slow down the start of the bottle that this session is made for.
-    process = _delayed(argv) if windows else argv
+    process = delayed(argv, _DELAY_S) if windows else argv
     made = [*building.session_commands(size, home, process, ROLE), *mark_commands(), *windows]
     return [*made, ["select-window", "-t", _LAST]] if windows else made
 
@@ -145,10 +145,6 @@ def landing_slug(lines: Iterable[str]) -> str | None:
         return None
     bottles = [pane for pane in panes if pane.slug]
     return max(bottles, key=lambda pane: (pane.last, pane.output_at)).slug if bottles else None
-
-
-def _delayed(argv: Sequence[str]) -> list[str]:
-    return ["sh", "-c", 'sleep "$0" && exec "$@"', str(_DELAY_S), *argv]
 
 
 def _parse(lines: Iterable[str]) -> list[_Pane]:

@@ -98,12 +98,14 @@ class Workspace:
         """Open all windows, behind what the user is looking at, and return them in the order of ``specs``.
 
         Each goes to the others of its directory, unless they shall be ``in_order``. After a failure none of them is
-        left. The session is made with ``size`` if it is absent.
+        left. The session is made with ``size`` if it is absent; its last window's programs then start first.
         """
         if not specs:
             return []
         exists, others, reviving = self._check_free(specs)
-        builds = [building.window_commands(spec, self._home) for spec in specs]
+        # A new session shows its last window: the programs of the others do not hold up what is looked at.
+        started = specs if exists else [*map(building.started_later, specs[:-1]), specs[-1]]
+        builds = [building.window_commands(spec, self._home) for spec in started]
         try:
             lines = self._arrange(
                 specs, self._build(builds, size, exists=exists), None if in_order else others, reviving

@@ -39,7 +39,11 @@ def test_screens_are_told_apart(workspace: Workspace) -> None:
         spec("two-22222", panes=printing("screen 0123 %0\n-- \n#{pid}")),
     ])  # fmt: skip
     ids = [one.panes[0].pane_id, two.panes[0].pane_id]
-    until(lambda: "#{pid}" in read_screens(workspace.server, ids)[ids[1]])
+    until(
+        lambda: all(
+            text in workspace.capture(one) for text, one in zip(("first", "#{pid}"), ids, strict=True)
+        )
+    )
     screens = read_screens(workspace.server, ids)
     assert screens[ids[0]].strip() == "first"
     assert screens[ids[1]].strip() == "screen 0123 %0\n--\n#{pid}"

@@ -396,6 +396,21 @@ def test_reading_thirty_panes_is_one_fast_client(
     assert time.monotonic() - started < 0.5
 
 
+def test_what_a_new_session_shows_first_starts_first(workspace: Workspace) -> None:
+    commands = ["list-panes", "-a", "-F", "#{@bottlemux_slug} #{pane_start_command}"]
+
+    def later() -> set[str]:
+        return {line.split()[0] for line in workspace.server.batch([commands]) if "sleep" in line}
+
+    printing = (PaneSpec("agent", ("sh", "-c", "echo here; read x")),)
+    windows = workspace.open_windows([spec(f"dev-{number:05d}", panes=printing) for number in range(3)])
+    assert later() == {"dev-00000", "dev-00001"}
+    for window in windows:
+        until(lambda pane=window.panes[0]: workspace.capture(pane.pane_id) == "here", "a program's output")
+    workspace.open_windows([spec("new-00000"), spec("new-00001")])
+    assert later() == {"dev-00000", "dev-00001"}
+
+
 def test_a_home_directory_is_not_expanded(
     server: TmuxServer, environ: dict[str, str], tmp_path: Path
 ) -> None:
