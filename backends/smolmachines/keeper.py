@@ -68,6 +68,9 @@ def main() -> None:
         boot.join(0)
     if pids:
         _wait(sync, pids[0])
+    # First the way out: where the end takes too long, the supervisor kills this process.
+    for path in orders.listen.values():
+        Path(path).unlink(missing_ok=True)
     # A start that is under way is cut off by this.
     with contextlib.suppress(BottlemuxError):
         smolvm.stop(orders.name)

@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to ``parser``."""
     parser.add_argument(
         "--layout",
-        metavar="NAME",
+        metavar="LAYOUT",
         help="a layout: of a whole session, to start what it names and arrange all windows; "
         "of one, for the windows that are opened now",
     )

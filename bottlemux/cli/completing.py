@@ -100,9 +100,10 @@ def _proposals(paths: Paths) -> Names:
 
 
 def _topics(_paths: Paths) -> Names:
+    from bottlemux.cli.dispatch import COMMANDS
     from bottlemux.cli.topics import topics
 
-    return topics()
+    return {**COMMANDS, **topics()}
 
 
 _NAMES: dict[str, Callable[[Paths], Names]] = {
@@ -110,6 +111,7 @@ _NAMES: dict[str, Callable[[Paths], Names]] = {
     "B": _backends,
     "ID": _proposals,
     "L": _layouts,
+    "LAYOUT": _layouts,
     "SERVICE": _services,
     "SLUG": _slugs,
     "SLUG... TEXT": _slugs,

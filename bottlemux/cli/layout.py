@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     remove = actions.add_parser("rm", help="delete a layout of yours")
     remove.set_defaults(run=_remove)
     for action in (show, save, apply, remove):
-        action.add_argument("name", metavar="NAME", help="a layout")
+        action.add_argument("name", metavar="LAYOUT", help="a layout")
 
 
 def _add_slug(parser: argparse.ArgumentParser) -> None:

@@ -28,7 +28,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(context: Context, options: argparse.Namespace) -> int:
     """Bring the bottles back, then go to the one that was named last, or to the workspace."""
     if options.all and not options.slugs:
-        code, target = _all(context, options), None
+        code, brought = _all(context, options)
+        if not brought:
+            return code  # what was said must not go out of sight at once
+        target = None
     else:
         code = selection.for_each(context, options, lambda slug: _one(context, options, slug))
         target = context.store.resolve_prefix(options.slugs[-1]) if not code else None
@@ -59,7 +62,8 @@ def _preview(context: Context, record: Metadata, backend: str | None) -> str:
     return "would be started again"
 
 
-def _all(context: Context, options: argparse.Namespace) -> int:
+def _all(context: Context, options: argparse.Namespace) -> tuple[int, bool]:
+    """Return the exit code, and whether any bottle was brought back."""
     from bottlemux.lifecycle.resuming import preview, resume_all, wanted
     from bottlemux.lifecycle.warming import warm_up
 
@@ -82,4 +86,4 @@ def _all(context: Context, options: argparse.Namespace) -> int:
         sys.stdout.write(f"{slug}: {text}\n")
     if not outcomes and not stopped:
         sys.stdout.write("there is no bottle to bring back\n")
-    return code
+    return code, any(outcome.error is None for outcome in outcomes)

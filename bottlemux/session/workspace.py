@@ -212,8 +212,8 @@ class Workspace:
         lines = self.server.batch([status, *(client if inside and self._pane else []), LIST_COMMAND])
         attached, bars = lines.pop(0).split(" ")
         columns, rows = shutil.get_terminal_size(DEFAULT_SIZE)
-        if inside and self._pane:
-            columns, rows = map(int, lines.pop(0).split(" "))
+        if inside and self._pane and (shown := lines.pop(0).split()):
+            columns, rows = map(int, shown)
         rows -= {"off": 0, "on": 1}[bars] if bars in {"off", "on"} else int(bars)
         if attached == "0":
             self.server.batch(

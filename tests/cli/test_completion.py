@@ -33,6 +33,10 @@ TYPED = {
     "an option": ("start quiet-one --dry", "bottlemux start quiet-one --dry-run"),
     "what an option takes": ("start --workspace cl", "bottlemux start --workspace clone"),
     "an action": ("layout sho", "bottlemux layout show"),
+    "a layout": ("attach --layout rev", "bottlemux attach --layout review"),
+    "a layout below an action": ("layout apply rev", "bottlemux layout apply review"),
+    "a topic": ("help dash", "bottlemux help dashboard"),
+    "a directory": ("start quiet-one --cwd sub", "bottlemux start quiet-one --cwd subject/"),
     "below an action": ("approvals approve q7", "bottlemux approvals approve q7abc"),
 }
 
@@ -43,6 +47,7 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world.manifest("agents", "quiet-one", "bottle: quiet")
     for slug in ("there-00001", "other-00002"):
         world.bottle(slug).mkdir(parents=True)
+    (world.project / "subject").mkdir()
     (world.bottle("there-00001") / "proposals").mkdir()
     (world.bottle("there-00001") / "proposals/q7abc.json").write_text("{}")
     yield world
@@ -56,7 +61,21 @@ def shell(request: pytest.FixtureRequest, user: World) -> str:
     if shutil.which(name) is None:
         pytest.skip(f"{name} is not installed")
     start, script = SHELLS[name]
-    user.tmux("-f", os.devnull, "new-session", "-d", "-s", name, "-x", "150", "-y", "40", start)
+    user.tmux(
+        "-f",
+        os.devnull,
+        "new-session",
+        "-d",
+        "-s",
+        name,
+        "-x",
+        "150",
+        "-y",
+        "40",
+        "-c",
+        str(user.project),
+        start,
+    )
     # A shell that is still starting loses what is typed.
     until(lambda: user.tmux("capture-pane", "-p", "-t", f"={name}:").strip(), f"the prompt of {name}")
     type_in(user, name, script.format(shlex.quote(BOTTLEMUX)), "Enter")

@@ -104,3 +104,11 @@ def test_the_only_copy_of_an_agents_work_is_not_removed_without_a_question(
     assert world.bottle(slug).exists()
     world.run("rm", slug)
     assert not world.bottle(slug).exists()
+
+
+def test_going_to_the_workspace_from_a_pane_that_nobody_looks_at(
+    world: World, slug: str, shell: Shell
+) -> None:
+    shell.run("resume", slug)
+    assert "no current client" in shell.screen()
+    assert "unexpected" not in shell.screen()
