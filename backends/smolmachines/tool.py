@@ -27,6 +27,7 @@ LOOK_TIMEOUT_S = 30.0
 CHANGE_TIMEOUT_S = 60.0
 START_TIMEOUT_S = 300.0
 _OWN_VARIABLES = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "SMOLVM_AGENT_READY_TIMEOUT_SECS", "SMOLVM_LIB_DIR")
+_PLACES = ("HOME", *_OWN_VARIABLES)
 # What a failure's text says, and what to do about it.
 _HINTS = (
     ("KvmOpen", "let this user open /dev/kvm: sudo usermod -aG kvm $USER, then log in again"),
@@ -157,9 +158,8 @@ class Smolvm:
         With a terminal, the program learns of the one that this command is given, when it is given it.
         """
         # A pane has tmux's environment, which knows nothing of where smolvm's files are.
-        elsewhere = [f"{name}={self.environ[name]}" for name in _OWN_VARIABLES if name in self.environ]
-        named = ["/usr/bin/env", *elsewhere] if elsewhere else []
-        command = [*named, self.program, "machine", "exec", "--name", name, "-i"]
+        places = [f"{name}={self.environ[name]}" for name in _PLACES if name in self.environ]
+        command = ["/usr/bin/env", *places, self.program, "machine", "exec", "--name", name, "-i"]
         if not tty:
             return [*command, "--", *argv]
         told = " ".join(f'-e "{variable}=${variable}"' for variable in TERMINAL_VARIABLES)
