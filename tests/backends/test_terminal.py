@@ -119,6 +119,7 @@ def test_control_c_reaches_the_program_only(bottle: Bottle) -> None:
 def test_job_control_works(bottle: Bottle) -> None:
     script = "trap 'echo $((50+2))' CONT; echo $((40+2)); while :; do sleep 0.05; done"
     with Terminal(bottle.claude_argv(["bash", "--norc", "-i"])) as terminal:
+        terminal.expect("$ ")
         terminal.keys(f'bash -c "{script.replace("$", chr(92) + "$")}"\n')
         terminal.expect("42\r\n")
         terminal.keys("\x1a")
