@@ -96,6 +96,8 @@ class Flow:
         """Answer the question on the page."""
         page = self.page
         if isinstance(page, TextPage) and page.question:
+            if yes and page.unseen is None:
+                return  # a key that came before the question was on the screen answers nothing
             if yes and page.unseen:
                 page.move(10)  # nobody agrees to what was never on the screen
             elif yes and page.answer is not None:

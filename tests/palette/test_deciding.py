@@ -96,7 +96,7 @@ def test_approving_shows_request_and_change_and_does_it(
     for text in (proposal.content_hash, "the task needs it", '+{"host": "new.example.com"'):
         assert text in page.text
     assert state(context, proposal) == "pending"
-    here.flow.answer(yes=True)
+    here.agree()
     assert state(context, proposal) == "active"
     assert hosts(context, proposal.slug) == ["files.example.com", "new.example.com"]
     assert (context.paths.bottles_config / "dev.md").read_text() == MANIFEST
@@ -118,7 +118,7 @@ def test_for_good_shows_the_manifests_change_too(here: Here, context: Context, p
     here.pick("for good")
     assert "+    - host: new.example.com" in asked(here).text
     assert "dev.md if approved" in asked(here).text
-    here.flow.answer(yes=True)
+    here.agree()
     assert "# kept" in (context.paths.bottles_config / "dev.md").read_text()
     assert "new.example.com" in (context.paths.bottles_config / "dev.md").read_text()
 
@@ -133,7 +133,7 @@ def test_rejecting_takes_a_reason_along(
     assert here.title == "reject / reason for the agent"
     here.pick(reason)
     assert reason in asked(here).text
-    here.flow.answer(yes=True)
+    here.agree()
     assert state(context, proposal) == "rejected"
     assert store_of(context.paths, proposal.slug).load(proposal.id).note == reason
     assert hosts(context, proposal.slug) == ["files.example.com"]
@@ -151,7 +151,7 @@ def test_what_was_exchanged_after_it_was_shown_is_not_approved(
     other = replace(proposal, request={**proposal.request, "host": "evil.example.com"})
     file.write_text(file.read_text().replace("new.example.com", "evil.example.com").replace(
         proposal.content_hash, other.content_hash))  # fmt: skip
-    here.flow.answer(yes=True)
+    here.agree()
     page = here.flow.page
     assert isinstance(page, TextPage)
     assert page.title.endswith(": failed")
@@ -207,6 +207,9 @@ def test_nobody_agrees_to_what_was_not_on_the_screen(here: Here, context: Contex
     page = here.flow.page
     assert isinstance(page, TextPage)
     draw = lambda: PageControl(lambda: page).create_content(100, 24)  # noqa: E731
+    here.flow.answer(yes=True)
+    assert state(context, made) == "pending"
+    assert page.top == 0, "a key from before it was on the screen did something"
     draw()
     here.flow.answer(yes=True)
     assert state(context, made) == "pending"

@@ -8,6 +8,7 @@ import pytest
 
 from bottlemux.actions.catalogue import find_action
 from bottlemux.actions.model import Seat, Subject
+from bottlemux.palette.drawing import PageControl
 from bottlemux.palette.facts import BackendFacts, Facts, read_names
 from bottlemux.palette.flow import Flow
 from bottlemux.palette.pages import ListPage, TextPage
@@ -47,6 +48,11 @@ class Here:
         assert isinstance(page, ListPage)
         page.search(query)
         self.flow.choose()
+
+    def agree(self) -> None:
+        """Say yes to what a screen with room for all of it showed."""
+        PageControl(lambda: self.flow.page).create_content(200, 200)
+        self.flow.answer(yes=True)
 
     @property
     def title(self) -> str:
@@ -214,7 +220,7 @@ def test_deleting_asks_first(here: Here, make_bottle: Callable[[], str], context
     here.flow.answer(yes=False)
     assert context.store.identities() == [slug]
     here.pick(slug)
-    here.flow.answer(yes=True)
+    here.agree()
     assert context.store.identities() == []
     assert isinstance(here.flow.page, TextPage)
     assert here.flow.page.text == f"{slug}: removed"
