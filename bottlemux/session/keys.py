@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from bottlemux.errors import BottlemuxError, UsageError
 from bottlemux.session.commands import to_source
-from bottlemux.session.server import TmuxError
+from bottlemux.session.server import TmuxError, parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TABLE = "bottlemux"
 _NOTE = "bottlemux: agents in bottles"
+_ASIDE = f"{TABLE}-aside"
 _MAX_KEY = 16
 _BIND = re.compile(r"(bind-key)\s+((?:-r\s+)?-T\s+\S+\s+\S+)\s+(.*)", re.DOTALL)
 _LISTED_SEPARATOR = " \\; "
@@ -150,30 +151,40 @@ def uninstall(server: TmuxServer, installed: Installed, *, keep_key: bool = Fals
 
 def read_key(server: TmuxServer, table: str, key: str) -> Bound:
     """Return what ``key`` does in ``table``."""
+    if _shows_one_as_message(server):
+        return _read_beside_another(server, table, key)
     line = _listed(server, ["list-keys", "-T", table, key])
-    if not line:
-        return _read_among_all(server, table, key)
-    note = _listed(server, ["list-keys", "-N", "-P", "", "-T", table, key])
+    note = _listed(server, ["list-keys", "-N", "-P", "", "-T", table, key]) if line else ""
     # In the listing of a single key nothing but one blank separates it from its note.
-    return Bound(line, note.lstrip().split(" ", 1)[-1] if note else "")
+    return Bound(line, note.lstrip().split(" ", 1)[-1])
 
 
-def _read_among_all(server: TmuxServer, table: str, key: str) -> Bound:
-    """Return the same from the listing of all tables: tmux 3.7 finds no key in the listing of one."""
-    for line in _listed(server, ["list-keys", key]).split("\n"):
+def _shows_one_as_message(server: TmuxServer) -> bool:
+    """Tell whether tmux shows a listing of one key to the person instead of printing it, as 3.7 does."""
+    identity = server.identity()
+    return identity is not None and parse_version(identity.version)[:2] == (3, 7)
+
+
+def _read_beside_another(server: TmuxServer, table: str, key: str) -> Bound:
+    """Return what ``key`` does from listings that are never of one key: for that moment it is in two tables."""
+    aside = ["bind-key", "-T", _ASIDE, key, "next-window"]
+    commands = [["list-keys", key], ["list-keys", "-F", "#{key_table} #{key_note}", key]]
+    rows = server.batch([aside, *commands, ["unbind-key", "-a", "-T", _ASIDE]])
+    for line, noted in zip(rows[: len(rows) // 2], rows[len(rows) // 2 :], strict=True):
         found = _BIND.fullmatch(line)
-        if found is not None and f"-T {table} " in " ".join(found[2].split()):
-            notes = _listed(server, ["list-keys", "-F", "#{key_table} #{key_note}", key]).split("\n")
-            note = next((text for text in notes if text.startswith(f"{table} ")), "")
+        if found is not None and noted.startswith(f"{table} "):
             # The columns are as wide as what else is listed.
-            return Bound(f"{found[1]} {' '.join(found[2].split())} {found[3]}", note.partition(" ")[2])
+            place = " ".join(found[2].split())
+            return Bound(f"{found[1]} {place} {found[3]}", noted.partition(" ")[2])
     return Bound()
 
 
 def table_lines(server: TmuxServer) -> tuple[str, ...]:
     """Return what is bound in our table; empty when there is none."""
-    text = _listed(server, ["list-keys", "-T", TABLE])
-    return tuple(text.split("\n")) if text else ()
+    # From all tables: of a table with one key tmux 3.7 prints nothing.
+    matches = filter(None, map(_BIND.fullmatch, _listed(server, ["list-keys"]).split("\n")))
+    lines = (f"{' '.join(match[2].split())} {match[3]}" for match in matches)
+    return tuple(line for line in lines if line.removeprefix("-r ").startswith(f"-T {TABLE} "))
 
 
 def _listed(server: TmuxServer, command: list[str]) -> str:

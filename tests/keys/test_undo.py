@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bottlemux.errors import BottlemuxError, UsageError
-from bottlemux.session.keys import TABLE, Binding, Installed, changes, install, is_there, uninstall
+from bottlemux.session.keys import (
+    TABLE,
+    Binding,
+    Installed,
+    changes,
+    install,
+    is_there,
+    table_lines,
+    uninstall,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +109,7 @@ def test_a_binding_is_what_it_was_given_as(server: TmuxServer) -> None:
 
 
 def _command_of(server: TmuxServer) -> str:
-    (line,) = server.batch([["list-keys", "-T", TABLE]])
+    (line,) = table_lines(server)
     return line.split(" p ", 1)[1]
 
 
