@@ -15,6 +15,10 @@ _BEGINNING = (
     "FROM ${BOTTLE_IMAGE}",
     "USER root",
 )
+# A name is one package's: apt would otherwise take what it does not know for a regular expression, and all that match.
+_INSTALL = (
+    "DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o APT::Cmd::Pattern-Only=true"
+)
 # A bottle can gain no privilege, so no program needs the bits by which others would.
 _END = "RUN find / -xdev -perm /6000 -type f -exec chmod a-s {} +"
 
@@ -30,10 +34,7 @@ def render(granted: Iterable[Proposal]) -> str:
 def instructions(request: Mapping[str, object]) -> list[str]:
     """Return the lines that a request comes to. Its words were checked when it was submitted."""
     packages = " ".join(_texts(request.get("packages")))
-    install = (
-        "RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "
-        f"{packages} && rm -rf /var/lib/apt/lists/*"
-    )
+    install = f"RUN apt-get update && {_INSTALL} {packages} && rm -rf /var/lib/apt/lists/*"
     return [*([install] if packages else []), *_texts(request.get("dockerfile_lines"))]
 
 

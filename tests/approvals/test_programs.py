@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 from typing import TYPE_CHECKING
 
@@ -49,13 +51,25 @@ def test_it_is_built_and_in_force(world: World) -> None:
     proposal, builder = wish(world), Builder()
     shown = "\n".join(details(world.paths, proposal))
     assert f"+{LINE}" in shown
-    assert "apt-get install -y --no-install-recommends jq " in shown
+    assert "apt-get install -y --no-install-recommends -o APT::Cmd::Pattern-Only=true jq " in shown
     done = approve(world.paths, proposal.id, rebuilder=builder)
     assert (done.state, done.note, builder.built) == ("active", "rebuilt", [proposal.id])
     assert [each.id for each in granted(world.paths, world.slug, "capability")] == [proposal.id]
     with pytest.raises(BottlemuxError, match="decided before: active"):
         approve(world.paths, proposal.id, rebuilder=builder)
     assert builder.built == [proposal.id]
+
+
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="no apt here")
+@pytest.mark.parametrize(
+    ("name", "is_one"), [("coreutils", True), ("co.eutils", False), ("coreutil.+", False)]
+)
+def test_a_package_is_the_one_of_that_name(name: str, is_one: bool) -> None:
+    (line,) = instructions({"packages": [name]})
+    argv = line.partition("noninteractive ")[2].partition(" && ")[0].split()
+    assert argv[:2] == ["apt-get", "install"]
+    done = subprocess.run([*argv, "--simulate"], capture_output=True, text=True)
+    assert (done.returncode == 0) == is_one, done.stdout + done.stderr
 
 
 def test_a_failure_is_told_to_both(world: World) -> None:
