@@ -28,7 +28,7 @@ MIN_FREE_BYTES = 1 << 30
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_LISTING_BYTES = 256 << 20
 _PERMISSIONS = 0o777
-_COPY_BYTES = 1 << 20
+_COPY_BYTES = 1 << 16
 
 
 def versions(root: Path) -> dict[str, Version]:
@@ -178,9 +178,19 @@ def _write(archive: tarfile.TarFile, entry: tarfile.TarInfo, name: str, parent: 
         raise ValueError(f"{entry.name!r} has no content")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb") as target:
-        shutil.copyfileobj(source, target, _COPY_BYTES)
+        while data := source.read(_COPY_BYTES):
+            _write_sparsely(target, data)
+        target.truncate(entry.size)
         os.fchmod(target.fileno(), entry.mode & _PERMISSIONS)
     _set_time(entry, name, parent)
+
+
+def _write_sparsely(target: IO[bytes], data: bytes) -> None:
+    """Write ``data``, but leave a hole where it is nothing but zeros: no file gets larger than it was there."""
+    if data.strip(b"\0"):
+        target.write(data)
+    else:
+        target.seek(len(data), os.SEEK_CUR)
 
 
 def _set_time(entry: tarfile.TarInfo, name: str, parent: int) -> None:

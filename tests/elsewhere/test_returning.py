@@ -128,6 +128,19 @@ def test_what_the_porter_sends_arrives_and_only_once(place: Path, tmp_path: Path
     assert returning.versions(place) == returning.versions(source)
 
 
+def test_a_hole_stays_one(place: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    with (source / "a").open("wb") as file:
+        file.write(b"1")
+        file.seek(16 << 20)
+        file.write(b"2")
+        file.truncate(32 << 20)
+    _send(source, place)
+    assert (place / "a").read_bytes() == (source / "a").read_bytes()
+    assert (place / "a").stat().st_blocks * 512 < 1 << 20
+
+
 def _send(source: Path, place: Path) -> set[str]:
     packed = io.BytesIO()
     root = os.open(source, os.O_RDONLY)
