@@ -21,6 +21,7 @@ _ASIDE = f"{TABLE}-aside"
 _MAX_KEY = 16
 _BIND = re.compile(r"(bind-key)\s+((?:-r\s+)?-T\s+\S+\s+\S+)\s+(.*)", re.DOTALL)
 _LISTED_SEPARATOR = " \\; "
+_ESCAPED, _ESCAPED_TWICE = r"\$", r"\\$"
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,8 @@ def _listed(server: TmuxServer, command: list[str]) -> str:
 def _ways_back(bound: Bound) -> Iterator[str]:
     """Yield configuration that should bind the key as it was; the first that does, counts.
 
-    tmux loses a semicolon at the end of a word of its own listing, unless it reads the command as one string.
+    tmux loses a semicolon at the end of a word of its own listing, unless it reads the command as one string. That of
+    tmux 3.4 has a backslash too many before a dollar sign.
     """
     found = _BIND.fullmatch(bound.line)
     if found is None:
@@ -209,6 +211,7 @@ def _ways_back(bound: Bound) -> Iterator[str]:
     note = f"-N {_quoted(bound.note)} " if bound.note else ""
     yield f"{verb} {note}{place} {command}\n"
     yield f"{verb} {note}{place} {_quoted(command.replace(_LISTED_SEPARATOR, ' ; '))}\n"
+    yield f"{verb} {note}{place} {command.replace(_ESCAPED_TWICE, _ESCAPED)}\n"
 
 
 def _quoted(text: str) -> str:
