@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import abc
 from typing import TYPE_CHECKING
 
 from backends.contract import ActiveAgent, BottleBackend, BottlePlan
+from bottlemux.errors import NotFoundError
 from bottlemux.identity import agent_of
-from bottlemux.state.liveness import is_alive, read_status
+from bottlemux.state.liveness import identities, is_alive, read_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from backends.contract import Authority
+    from backends.contract import Authority, Bottle
     from bottlemux.state.liveness import RuntimeStatus
 
 
@@ -20,6 +22,22 @@ class LocalBackend[PlanT: BottlePlan, CleanupT](BottleBackend[PlanT, CleanupT]):
 
     What only a launch needs is imported by it: entering and listing bottles has to be fast.
     """
+
+    @abc.abstractmethod
+    def _bottle(self, identity: str) -> Bottle:
+        """Return a handle on a bottle, without a look whether it runs."""
+
+    def find(self, identity: str) -> Bottle:
+        """Return a handle on a running bottle."""
+        if not is_alive(self.paths.bottle(identity)):
+            raise NotFoundError(f"{identity} does not run", hint=f"bottlemux resume {identity}")
+        return self._bottle(identity)
+
+    def _all_held(self) -> Iterator[tuple[str, RuntimeStatus]]:
+        """Yield each bottle that :meth:`_held` finds, by its identity."""
+        for identity in identities(self.paths):
+            if (status := self._held(identity)) is not None:
+                yield identity, status
 
     def _held(self, identity: str) -> RuntimeStatus | None:
         """Return the report of a bottle whose lock a supervisor of this backend holds; None for any other one."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from backends.local import LocalBackend
-from bottlemux.errors import NotFoundError, UsageError
-from bottlemux.state.liveness import identities, is_alive
+from bottlemux.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,12 +75,6 @@ class BubblewrapBackend(LocalBackend["BubblewrapPlan", "BubblewrapCleanup"]):
 
         places.provision_supervise(plan)
 
-    def find(self, identity: str) -> Bottle:
-        """Return a handle on a running bottle."""
-        if not is_alive(self.paths.bottle(identity)):
-            raise NotFoundError(f"{identity} does not run", hint=f"bottlemux resume {identity}")
-        return self._bottle(identity)
-
     def _bottle(self, identity: str) -> Bottle:
         from backends.bubblewrap.bottle import BubblewrapBottle
 
@@ -89,11 +82,7 @@ class BubblewrapBackend(LocalBackend["BubblewrapPlan", "BubblewrapCleanup"]):
 
     def enumerate_active(self) -> Sequence[ActiveAgent]:
         """Return the bottles whose lock a supervisor of this backend holds."""
-        return [
-            self._active(slug, status)
-            for slug in identities(self.paths)
-            if (status := self._held(slug)) is not None
-        ]
+        return [self._active(identity, status) for identity, status in self._all_held()]
 
     def prepare_cleanup(self) -> BubblewrapCleanup:
         """Find what no live bottle owns."""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from backends.contract import Availability
 from backends.local import LocalBackend
-from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError
-from bottlemux.state.liveness import identities, is_alive
+from bottlemux.errors import BottlemuxError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,12 +93,6 @@ class SmolmachinesBackend(LocalBackend["SmolmachinesPlan", "SmolmachinesCleanup"
 
         places.provision_supervise(plan)
 
-    def find(self, identity: str) -> Bottle:
-        """Return a handle on a running bottle."""
-        if not is_alive(self.paths.bottle(identity)):
-            raise NotFoundError(f"{identity} does not run", hint=f"bottlemux resume {identity}")
-        return self._bottle(identity)
-
     def _bottle(self, identity: str) -> Bottle:
         from backends.smolmachines import tool
         from backends.smolmachines.bottle import SmolmachinesBottle
@@ -110,7 +103,7 @@ class SmolmachinesBackend(LocalBackend["SmolmachinesPlan", "SmolmachinesCleanup"
         """Return the bottles whose lock a supervisor of this backend holds; a machine's odd state is shown."""
         from backends.smolmachines import names
 
-        held = {slug: status for slug in identities(self.paths) if (status := self._held(slug)) is not None}
+        held = dict(self._all_held())
         if not held:
             return []
         states = {machine.name: machine.state for machine in _smolvm().machines()}
