@@ -209,9 +209,9 @@ def _ways_back(bound: Bound) -> Iterator[str]:
         return
     verb, place, command = found.groups()
     note = f"-N {_quoted(bound.note)} " if bound.note else ""
-    yield f"{verb} {note}{place} {command}\n"
-    yield f"{verb} {note}{place} {_quoted(command.replace(_LISTED_SEPARATOR, ' ; '))}\n"
-    yield f"{verb} {note}{place} {command.replace(_ESCAPED_TWICE, _ESCAPED)}\n"
+    for meant in dict.fromkeys((command, command.replace(_ESCAPED_TWICE, _ESCAPED))):
+        yield f"{verb} {note}{place} {meant}\n"
+        yield f"{verb} {note}{place} {_quoted(meant.replace(_LISTED_SEPARATOR, ' ; '))}\n"
 
 
 def _quoted(text: str) -> str:
