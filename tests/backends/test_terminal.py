@@ -132,6 +132,15 @@ def test_job_control_works(bottle: Bottle) -> None:
         assert terminal.exit_code() == 5
 
 
+def test_keys_typed_ahead_arrive(world: World, bottle: Bottle) -> None:
+    if world.backend_name == "smolmachines":
+        pytest.skip("smolvm loses what is typed before the program is there")
+    with Terminal(bottle.claude_argv(["bash", "--norc", "-i"])) as terminal:
+        terminal.keys("echo $((40+2)); exit 5\n")
+        terminal.expect("42\r\n")
+        assert terminal.exit_code() == 5
+
+
 @pytest.mark.parametrize(("script", "code"), [("exit 3", 3), ("kill -TERM $$", 143)], ids=["code", "signal"])
 def test_the_exit_code_passes(bottle: Bottle, script: str, code: int) -> None:
     with Terminal(bottle.claude_argv(["sh", "-c", script])) as terminal:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BOTTLEMUX = str(Path(sys.executable).with_name("bottlemux"))
 RUNS = 7
+SIZE = ("-x", "150", "-y", "40")
 SHELLS = {
     "bash": ("bash --norc --noprofile -i", "eval \"$({} completion bash)\""),
     "zsh": ("zsh -f -i", "autoload -Uz compinit; compinit -u -D; eval \"$({} completion zsh)\""),
@@ -61,21 +62,7 @@ def shell(request: pytest.FixtureRequest, user: World) -> str:
     if shutil.which(name) is None:
         pytest.skip(f"{name} is not installed")
     start, script = SHELLS[name]
-    user.tmux(
-        "-f",
-        os.devnull,
-        "new-session",
-        "-d",
-        "-s",
-        name,
-        "-x",
-        "150",
-        "-y",
-        "40",
-        "-c",
-        str(user.project),
-        start,
-    )
+    user.tmux("-f", os.devnull, "new-session", "-d", "-s", name, *SIZE, "-c", str(user.project), start)
     # A shell that is still starting loses what is typed.
     until(lambda: user.tmux("capture-pane", "-p", "-t", f"={name}:").strip(), f"the prompt of {name}")
     type_in(user, name, script.format(shlex.quote(BOTTLEMUX)), "Enter")

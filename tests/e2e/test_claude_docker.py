@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,7 +37,6 @@ __all__ = [
 ]
 
 pytestmark = [pytest.mark.docker, pytest.mark.tmux, pytest.mark.claude]
-_ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONFIG", "BOTTLEMUX_BASE_IMAGE", "BOTTLEMUX_BUILD_CA")
 
 
 @pytest.fixture
@@ -54,5 +52,5 @@ def api(tmp_path: Path) -> Iterator[FakeApi]:
 
 @pytest.fixture
 def claude(world: World, api: FakeApi) -> World:
-    world.environ |= {name: os.environ[name] for name in _ENGINE_VARIABLES if name in os.environ}
+    world.use_engine()
     return with_coder(world, api, "docker")

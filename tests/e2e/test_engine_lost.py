@@ -54,8 +54,7 @@ def own_engine() -> Path:
 
 @pytest.fixture
 def two(world: World) -> list[str]:
-    names = ("DOCKER_HOST", "DOCKER_CONFIG", "BOTTLEMUX_BASE_IMAGE", "BOTTLEMUX_BUILD_CA")
-    world.environ |= {name: os.environ[name] for name in names if name in os.environ}
+    world.use_engine()
     world.manifest("bottles", "contained", "backend: docker")
     world.manifest("agents", "shell", "bottle: contained\nprogram: [bash, -l]")
     slugs = [world.start("shell") for _ in range(2)]
@@ -94,7 +93,7 @@ def start_again(pid_file: Path) -> None:
 
 @pytest.mark.parametrize("how", ["restarted", "killed", "powerless"])
 def test_bottles_come_back_after_their_engine(
-    world: World, two: list[str], own_engine: Path, how: str
+    own_engine: Path, world: World, two: list[str], how: str
 ) -> None:
     if how == "restarted":
         engine("down")
@@ -125,7 +124,8 @@ def test_bottles_come_back_after_their_engine(
     world.run("stop", "--all")
 
 
-def test_engine_is_as_before_after_a_life_and_a_loss(own_engine: Path, world: World, two: list[str]) -> None:
+@pytest.mark.usefixtures("own_engine", "two")
+def test_engine_is_as_before_after_a_life_and_a_loss(world: World) -> None:
     world.run("stop", "--all")
     before = everything()
     slug = world.start("shell")
@@ -139,7 +139,6 @@ def test_engine_is_as_before_after_a_life_and_a_loss(own_engine: Path, world: Wo
     assert everything() != before
     world.run("cleanup", "--yes")
     assert everything() == before
-    assert len(two) == 2
 
 
 def test_engine_killed_during_a_start(own_engine: Path, world: World, two: list[str]) -> None:

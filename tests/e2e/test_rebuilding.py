@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -21,14 +20,13 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.docker, pytest.mark.tmux]
 
 TOOL = "RUN printf '#!/bin/sh\\necho it works\\n' > /usr/local/bin/tool && chmod 755 /usr/local/bin/tool"
-_PASSED_ON = ("BOTTLEMUX_BASE_IMAGE", "BOTTLEMUX_BUILD_CA", "DOCKER_HOST")
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[World]:
     """The user has an agent ``shell`` on the engine of the tests, which may ask for more."""
     made = World(tmp_path / "user")
-    made.environ |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    made.use_engine()
     made.manifest("bottles", "plain", "backend: docker\nsupervise: true")
     made.manifest("agents", "shell", "bottle: plain\nprogram: [bash, -l]")
     yield made

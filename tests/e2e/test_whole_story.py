@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -80,8 +79,7 @@ def files(gateway: str) -> Iterator[str]:
 
 @pytest.fixture
 def story(world: World, api: FakeApi, files: str) -> World:
-    names = ("DOCKER_HOST", "DOCKER_CONFIG", "BOTTLEMUX_BASE_IMAGE", "BOTTLEMUX_BUILD_CA")
-    world.environ |= {name: os.environ[name] for name in names if name in os.environ}
+    world.use_engine()
     for backend in ("docker", "bubblewrap"):
         world.manifest(
             "bottles", backend,

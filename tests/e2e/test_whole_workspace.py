@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -147,3 +148,15 @@ def test_a_credential_that_is_not_set_here_is_named(shell: World) -> None:
     assert missing in shell.run("resume", "--all", "--dry-run")
     assert "without" not in shell.run("resume", "--all", "--dry-run", SOME_TOKEN="a-token-of-the-tests")
     assert f"{slug}: {missing}" in shell.run("resume", "--all", "--detach")
+
+
+def test_where_nothing_comes_back_it_is_said_and_stays_on_the_screen(shell: World) -> None:
+    slug = shell.start("shell")
+    shell.run("stop", slug)
+    shell.tmux("-f", os.devnull, "new-session", "-d", "-s", "bottlemux", "-x", "150", "-y", "40", "sh")
+    typed = " ".join([*shell.argv("resume", "--all"), ";", "echo co''de $?"])
+    shell.tmux("send-keys", "-t", "=bottlemux:", typed, "Enter")
+    screen = lambda: shell.tmux("capture-pane", "-p", "-J", "-t", "=bottlemux:")  # noqa: E731
+    until(lambda: "code 0" in screen(), "the end of the command")
+    assert f"{slug}: was stopped by you" in screen()
+    assert "client" not in screen(), "it went on to the workspace"

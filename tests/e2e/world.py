@@ -23,6 +23,9 @@ COMMAND_TIMEOUT_S = 60.0
 _PANE_FORMAT = "#{@bottlemux_slug} #{@bottlemux_role} #{pane_id}"
 
 
+_ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONFIG", "BOTTLEMUX_BASE_IMAGE", "BOTTLEMUX_BUILD_CA")
+
+
 def until[T](condition: Callable[[], T], what: str) -> T:
     """Poll until ``condition`` holds and return what it returned."""
     deadline = time.monotonic() + DEADLINE_S
@@ -77,6 +80,10 @@ class World:
             "SHELL": "/bin/sh",
             "TERM": "xterm-256color",
         }
+
+    def use_engine(self) -> None:
+        """Let this user have the tests' Docker engine, with what its images are built from."""
+        self.environ |= {name: os.environ[name] for name in _ENGINE_VARIABLES if name in os.environ}
 
     def manifest(self, kind: str, name: str, front: str, body: str = "") -> None:
         """Write ``bottles/NAME.md`` or ``agents/NAME.md``."""

@@ -314,7 +314,11 @@ def test_a_missing_program_is_one_line_with_the_command(
 def test_the_pane_runs_smolvm_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tool._OWN_VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/of-the-machines")
     argv = tool.Smolvm("/bin/echo").exec_argv("m", launcher.confined(["claude", "-p"]), tty=True)
+    assert "env HOME=/home/of-the-machines /bin/echo machine exec" in argv[2], (
+        "it looks where tmux is at home"
+    )
     done = subprocess.run(argv, env={"TERM_PROGRAM": "tmux"}, capture_output=True, encoding="utf-8")
     assert done.stdout.startswith("machine exec --name m -i -t -e TERM= -e COLORTERM= -e TERM_PROGRAM=tmux ")
     assert done.stdout.endswith("-- " + " ".join(launcher.confined(["claude", "-p"])) + "\n")
