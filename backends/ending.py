@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -30,15 +31,30 @@ def end_supervisor(files: BottlePaths, identity: str) -> None:
         )
 
 
-def _await_report(files: BottlePaths, identity: str) -> RuntimeStatus | None:
-    """Return what the supervisor says of itself; ``None`` when the bottle has ended.
+def ask_to_end(files: BottlePaths) -> None:
+    """Ask the supervisor that reported to end, without waiting: its launcher fails, and the report is removed next.
 
-    A bottle being launched has no report yet, or that of a killed supervisor, whose number may be another's now.
+    One that has not reported yet ends by itself, once it finds its launcher gone.
     """
+    status = _reported(files)
+    if status is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(status.supervisor_pid, signal.SIGTERM)
+
+
+def _reported(files: BottlePaths) -> RuntimeStatus | None:
+    """Return the report of a supervisor that runs; that of a killed one has a number that may be another's now."""
+    status = read_status(files)
+    if status is None or process_start(status.supervisor_pid) != status.supervisor_start:
+        return None
+    return status
+
+
+def _await_report(files: BottlePaths, identity: str) -> RuntimeStatus | None:
+    """Return what the supervisor says of itself, at last where it is being launched; ``None`` when the bottle ended."""
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while is_alive(files):
-        status = read_status(files)
-        if status is not None and process_start(status.supervisor_pid) == status.supervisor_start:
+        if (status := _reported(files)) is not None:
             return status
         if time.monotonic() > deadline:
             raise BottlemuxError(

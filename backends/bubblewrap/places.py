@@ -11,7 +11,7 @@ from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backends import guest, host_files
+from backends import ending, guest, host_files
 from backends.bubblewrap import devices, sandbox, standins
 from backends.bubblewrap.limits import remove_groups
 from backends.programs import GUEST
@@ -31,6 +31,7 @@ def undoing_on_failure(plan: BubblewrapPlan) -> Generator[None]:
     try:
         yield
     except BaseException:
+        ending.ask_to_end(plan.spec.files)
         standins.remove(plan.spec.paths, plan.spec.identity)
         shutil.rmtree(plan.spec.files.runtime, ignore_errors=True)
         remove_groups(plan.group_directories)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backends import guest, host_files
+from backends import ending, guest, host_files
 from backends.bubblewrap import seccomp, standins
 from backends.environment import CA_FILE
 from backends.programs import GUEST, HOME
@@ -36,6 +36,7 @@ def make_directories(plan: SmolmachinesPlan) -> None:
 
 def remove(plan: SmolmachinesPlan) -> None:
     """Remove what a failed launch made outside the bottle's state directory, which its caller owns."""
+    ending.ask_to_end(plan.spec.files)
     standins.remove(plan.spec.paths, plan.spec.identity)
     shutil.rmtree(plan.spec.files.runtime, ignore_errors=True)
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -171,6 +172,25 @@ class TestLife:
         assert not plan.spec.files.runtime.exists()
         assert list(world.project().iterdir()) == []
         assert processes(plan.spec.identity) == []
+
+    def test_an_interruption_when_all_runs_leaves_nothing(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        launcher = import_module(f"backends.{world.backend_name.partition('@')[0]}.launcher")
+        launch = launcher.launch
+
+        def interrupted(*words: object, **options: object) -> None:
+            launch(*words, **options)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(launcher, "launch", interrupted)
+        plan = world.plan()
+        with pytest.raises(KeyboardInterrupt):
+            world.backend.launch(plan)
+        until(lambda: not world.is_alive(plan.spec.identity), "the end of the supervisor")
+        until(lambda: processes(plan.spec.identity) == [], "the end of every process")
+        assert not plan.spec.files.runtime.exists()
+        assert list(world.project().iterdir()) == []
 
 
 class TestExec:
