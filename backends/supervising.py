@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from backends import sidecar_specs
 from backends.contract import Authority
@@ -13,6 +14,7 @@ from bottlemux.preload import PRELOADED
 from sidecars import ipc, zygotes
 from sidecars.ca import make_ca
 from sidecars.launch import ENTRY, SupervisorSpec, encode
+from sidecars.logs import Log
 
 if TYPE_CHECKING:
     import socket
@@ -25,12 +27,30 @@ if TYPE_CHECKING:
 LAUNCH_TIMEOUT_S = 60.0
 
 
-def connect(runtime: Path) -> socket.socket:
+@dataclass(frozen=True)
+class Parent:
+    """A connection to this user's zygote, and the log in which that, or what it forks, may say why it failed."""
+
+    connection: socket.socket
+    log: Log
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+
+def connect(runtime: Path) -> Parent:
     """Return a connection to this user's zygote, started when there is none."""
+    log = Log.from_now(zygotes.log_file(require_private(make_private_dir(runtime))))
     try:
-        return zygotes.connect(require_private(make_private_dir(runtime)), PRELOADED)
+        return Parent(zygotes.connect(runtime, PRELOADED), log)
     except OSError as error:
-        raise UnavailableError(f"the sidecars' parent process does not start: {error}") from error
+        raise UnavailableError(
+            f"the sidecars' parent process does not start: {log.cause() or error}",
+            hint=f"the whole log is {log.path}",
+        ) from error
 
 
 def make_authority(spec: BottleSpec) -> Authority:
@@ -54,19 +74,32 @@ def supervisor_spec(plan: BottlePlan, authority: Authority, process: BottleProce
     )
 
 
-def start(connection: socket.socket, told: SupervisorSpec, lock: int, descriptors: Sequence[int]) -> None:
-    """Start the supervisor, which gets copies of ``lock`` and ``descriptors``; return once all sidecars accept."""
-    hint = log_hint(told.log_dir)
+def start(parent: Parent, told: SupervisorSpec, lock: int, given: Sequence[int], *, hint: str) -> None:
+    """Start the supervisor, which gets copies of ``lock`` and ``given``; return once all sidecars accept.
+
+    ``hint`` is :func:`log_hint`'s.
+    """
+    own_log = Log.from_now(told.log_dir / "supervisor.log")
+    message: dict[str, object] = {"entry": ENTRY, "spec": encode(told)}
     try:
-        message: dict[str, object] = {"entry": ENTRY, "spec": encode(told)}
-        connection.settimeout(LAUNCH_TIMEOUT_S)
-        ipc.send(connection, message, [lock, *descriptors])
-        reply, _received = ipc.receive(connection)
+        reply = _ask(parent.connection, message, [lock, *given])
     except (OSError, EOFError, ValueError) as error:
-        raise BottlemuxError(f"the supervisor went away: {error}", hint=hint) from error
-    if reply is None or "error" in reply:
-        reason = reply["error"] if reply else "its supervisor went away"
-        raise BottlemuxError(f"{told.slug} did not start: {reason}", hint=hint)
+        said = own_log.cause()
+        if not said and (said := parent.log.cause()):
+            hint = f"the log of the sidecars' parent process is {parent.log.path}"
+        reason = told.without_secrets(said) or f"its supervisor went away: {error}"
+        raise BottlemuxError(f"{told.slug} did not start: {reason}", hint=hint) from error
+    if "error" in reply:
+        raise BottlemuxError(f"{told.slug} did not start: {reply['error']}", hint=hint)
+
+
+def _ask(connection: socket.socket, message: dict[str, object], descriptors: Sequence[int]) -> ipc.Message:
+    connection.settimeout(LAUNCH_TIMEOUT_S)
+    ipc.send(connection, message, descriptors)
+    reply, _received = ipc.receive(connection)
+    if reply is None:
+        raise EOFError("it said nothing")
+    return reply
 
 
 def in_memory(data: bytes) -> int:
@@ -78,6 +111,6 @@ def in_memory(data: bytes) -> int:
     return descriptor
 
 
-def log_hint(logs: Path) -> str:
-    """Return where a failed launch is explained."""
-    return f"the logs are in {logs}"
+def log_hint(spec: BottleSpec) -> str:
+    """Return where to look after a failed launch: the logs of a first one go with all else that it made."""
+    return f"the logs are in {spec.files.logs}" if spec.resumed else "bottlemux doctor checks this machine"

@@ -198,11 +198,6 @@ class Paths:
         """What ``keys install`` found in which tmux server; written and read by ``keys``."""
         return self.state / "keys.json"
 
-    @property
-    def zygote(self) -> Path:
-        """The socket of the process that sidecars are forked from."""
-        return self.runtime / "zygote.sock"
-
     def bottle(self, identity: str) -> BottlePaths:
         """Return the files of the bottle ``identity``; nothing is made."""
         return BottlePaths(state=self.bottles / identity, runtime=self.runtime / identity)

@@ -64,6 +64,14 @@ class SupervisorSpec:
         }
         return {name: spec for name, spec in present.items() if spec is not None}
 
+    def without_secrets(self, text: str) -> str:
+        """Return ``text`` with a word in place of each credential that is told here, for a person to read."""
+        known = [source.value for source in self.egress.secrets.values()]
+        known += self.git_gate.needles if self.git_gate else ()
+        for secret in {value.strip() for value in known if value} - {""}:
+            text = text.replace(secret, "[credential]")
+        return text
+
 
 def _path(text: str) -> Path:
     return Path(text)

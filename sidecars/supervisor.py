@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from sidecars import children, ipc, wire, zygote
 from sidecars.launch import SYNC_FD, decode
+from sidecars.logs import Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,7 +43,9 @@ SERVICE_MODULES = {
     "git-gate": "sidecars.git_gate.service",
     "supervise": "sidecars.supervise.service",
 }
-_LOG_TAIL_BYTES = 2000
+
+
+_SILENT = "its log has nothing"
 
 
 class LaunchError(Exception):
@@ -91,6 +94,9 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, zygote.ignore)
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._logs = {
+            name: Log.from_now(self.spec.log_dir / f"{name}.log") for name in ("bottle", *self.spec.services)
+        }
         try:
             self._launch()
             self.report()
@@ -128,9 +134,9 @@ class Supervisor:
         try:
             names, descriptors = wire.receive(self._sync)
         except (OSError, EOFError, ValueError) as error:
-            raise LaunchError(f"the bottle did not start: {self._bottle_log() or error}") from error
+            raise LaunchError(f"the bottle did not start: {self._said('bottle') or error}") from error
         if names is None:
-            raise LaunchError(f"the bottle did not start: {self._bottle_log()}")
+            raise LaunchError(f"the bottle did not start: {self._said('bottle') or _SILENT}")
         opened = zip(names, descriptors, strict=True)
         return {name.decode(): socket.socket(fileno=number) for name, number in opened}
 
@@ -153,11 +159,9 @@ class Supervisor:
             os.close(descriptor)
         return pid
 
-    def _bottle_log(self) -> str:
-        with contextlib.suppress(OSError):
-            data = (self.spec.log_dir / "bottle.log").read_bytes()[-_LOG_TAIL_BYTES:]
-            return " / ".join(data.decode(errors="replace").strip().splitlines()[-3:])
-        return ""
+    def _said(self, name: str) -> str:
+        """Return what the bottle or a sidecar has said in its log of why it does not start."""
+        return self.spec.without_secrets(self._logs[name].cause())
 
     def _start_service(self, service: _Service) -> int:
         """Fork the sidecar; return a pipe on which it writes one byte once it accepts connections."""
@@ -195,7 +199,7 @@ class Supervisor:
         with selectors.DefaultSelector() as selector, os.fdopen(pipe, "rb") as stream:
             selector.register(stream, selectors.EVENT_READ)
             if not selector.select(START_TIMEOUT_S) or not stream.read(1):
-                raise LaunchError(f"the {name} sidecar did not start; its log is {name}.log")
+                raise LaunchError(f"the {name} sidecar did not start: {self._said(name) or _SILENT}")
 
     # -- watching
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 LISTENER_FD = 3
 
 
+def log_file(runtime: Path) -> Path:
+    """Return where a zygote writes why it, or a child of it that has no log of its own yet, ends."""
+    return runtime / "zygote.log"
+
+
 def connect(runtime: Path, modules: Sequence[str]) -> socket.socket:
     """Return a connection to this user's zygote, starting it when none runs. Raises ``OSError``.
 
@@ -33,7 +38,7 @@ def connect(runtime: Path, modules: Sequence[str]) -> socket.socket:
             return _connect(path)
         except OSError:
             with ipc.listen(path) as listener:
-                _start(listener, modules, runtime / "zygote.log")
+                _start(listener, modules, log_file(runtime))
         return _connect(path)
 
 

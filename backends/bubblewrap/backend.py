@@ -57,12 +57,12 @@ class BubblewrapBackend(LocalBackend["BubblewrapPlan", "BubblewrapCleanup"]):
         with (
             host_files.held_lock(files) as lock,
             places.undoing_on_failure(plan),
-            supervising.connect(self.paths.runtime) as zygote,
+            supervising.connect(self.paths.runtime) as parent,
         ):
             places.make_directories(plan)
             authority = supervising.make_authority(plan.spec)
             self.provision(plan, authority)
-            launcher.launch(zygote, plan, authority, lock, cache=self.paths.state / "cache")
+            launcher.launch(parent, plan, authority, lock, cache=self.paths.state / "cache")
         return self._bottle(plan.spec.identity)
 
     def _provision_prompt(self, plan: BubblewrapPlan) -> None:

@@ -11,7 +11,6 @@ from sidecars import ipc
 from sidecars.launch import BottleProcess
 
 if TYPE_CHECKING:
-    import socket
     from pathlib import Path
 
     from backends.bubblewrap.plan import BubblewrapPlan
@@ -21,7 +20,7 @@ _CONTROL_FD = 10
 
 
 def launch(
-    connection: socket.socket, plan: BubblewrapPlan, authority: Authority, lock: int, *, cache: Path
+    parent: supervising.Parent, plan: BubblewrapPlan, authority: Authority, lock: int, *, cache: Path
 ) -> None:
     """Start the bottle of ``plan`` and return once its sidecars accept connections."""
     sidecar_specs.write_routes(plan.spec)
@@ -31,7 +30,9 @@ def launch(
     given = [supervising.in_memory(data) for data in (options, *seccomp.cached_filters(cache))]
     try:
         told = supervising.supervisor_spec(plan, authority, _process(plan))
-        supervising.start(connection, told, lock, [control.fileno(), *given])
+        supervising.start(
+            parent, told, lock, [control.fileno(), *given], hint=supervising.log_hint(plan.spec)
+        )
     finally:
         control.close()
         for descriptor in given:

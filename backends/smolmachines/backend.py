@@ -55,13 +55,13 @@ class SmolmachinesBackend(LocalBackend["SmolmachinesPlan", "SmolmachinesCleanup"
 
         with host_files.held_lock(plan.spec.files) as lock:
             try:
-                with supervising.connect(self.paths.runtime) as zygote:
+                with supervising.connect(self.paths.runtime) as parent:
                     image = plan.image or images.obtain(self.paths, plan.spec.resolved.bottle, _say)
                     places.make_directories(plan)
                     places.write_smolfile(plan, image)
                     authority = supervising.make_authority(plan.spec)
                     self.provision(plan, authority)
-                    launcher.launch(zygote, plan, authority, lock)
+                    launcher.launch(parent, plan, authority, lock)
             except BaseException:
                 self._undo(plan)
                 raise

@@ -17,7 +17,6 @@ from bottlemux.errors import BottlemuxError
 from sidecars.launch import BottleProcess
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Sequence
 
     from backends.contract import Authority
@@ -33,21 +32,22 @@ def confined(argv: Sequence[str]) -> list[str]:
     return [*smolfile.PYTHON, f"{GUEST}/lib/confine.py", *argv]
 
 
-def launch(connection: socket.socket, plan: SmolmachinesPlan, authority: Authority, lock: int) -> None:
+def launch(parent: supervising.Parent, plan: SmolmachinesPlan, authority: Authority, lock: int) -> None:
     """Start the sidecars and the machine of ``plan``; return when both are ready."""
     sidecar_specs.write_routes(plan.spec)
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    hint = supervising.log_hint(plan.spec)
     orders = supervising.in_memory(_orders(plan).encode())
     try:
         told = supervising.supervisor_spec(plan, authority, _process())
-        supervising.start(connection, told, lock, [orders, write_end])
+        supervising.start(parent, told, lock, [orders, write_end], hint=hint)
     except BaseException:
         os.close(read_end)
         raise
     finally:
         os.close(orders)
         os.close(write_end)
-    _await_boot(plan, read_end)
+    _await_boot(plan, read_end, hint)
 
 
 def _process() -> BottleProcess:
@@ -73,8 +73,7 @@ def _orders(plan: SmolmachinesPlan) -> keeper.Orders:
     )
 
 
-def _await_boot(plan: SmolmachinesPlan, progress: int) -> None:
-    hint = supervising.log_hint(plan.spec.files.logs)
+def _await_boot(plan: SmolmachinesPlan, progress: int, hint: str) -> None:
     deadline = time.monotonic() + BOOT_TIMEOUT_S
     with os.fdopen(progress, "rb") as stream:
         if not select.select([stream], [], [], _PATIENCE_S)[0]:

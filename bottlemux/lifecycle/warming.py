@@ -10,9 +10,12 @@ if TYPE_CHECKING:
 
 def warm_up(context: Context) -> None:
     """Let that process begin to load, unless it runs, or we are a fork of it. Takes a moment only."""
+    from contextlib import suppress
+
     from bottlemux.files import make_private_dir, require_private
     from bottlemux.preload import PRELOADED
     from sidecars import zygote_names, zygotes
 
     if not zygote_names.serves(context.paths.runtime):
-        zygotes.connect(require_private(make_private_dir(context.paths.runtime)), PRELOADED).close()
+        with suppress(OSError):  # the launch that needs it will say what is wrong with it
+            zygotes.connect(require_private(make_private_dir(context.paths.runtime)), PRELOADED).close()

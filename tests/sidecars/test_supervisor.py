@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backends import supervising
 from backends.bubblewrap import sandbox
 from bottlemux.errors import BottlemuxError
 from bottlemux.state.liveness import read_status
+from bottlemux.state.store import BottleStore
 from sidecars import supervisor
+from sidecars.secrets import SecretSource
 from tests.backends.world import World, processes, until
 
 if TYPE_CHECKING:
@@ -190,9 +193,47 @@ def test_a_sidecar_that_cannot_start_leaves_nothing(world: World, monkeypatch: p
 
     monkeypatch.setattr(sidecar_specs, "egress", without_key)
     plan = world.plan()
-    with pytest.raises(BottlemuxError, match="egress sidecar did not start"):
+    with pytest.raises(BottlemuxError, match="egress sidecar did not start: ValueError: ") as caught:
         world.launch(plan)
     assert_nothing_left(world, plan.spec.identity)
+    assert_hint_holds(world, plan.spec.identity, caught.value)
+
+
+def assert_hint_holds(world: World, identity: str, error: BottlemuxError) -> None:
+    """What a hint names must be there when it is read, after a start that failed was forgotten."""
+    BottleStore(world.paths).remove(identity)
+    assert error.hint
+    assert all(Path(word).exists() for word in error.hint.split() if "/" in word)
+
+
+def test_a_parent_that_cannot_start_is_an_error_with_its_cause(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervising, "PRELOADED", ("sidecars.no_such_module",))
+    plan = world.plan()
+    for _ in range(2):  # the second one must not read what the first has left in the log
+        with pytest.raises(BottlemuxError, match="ModuleNotFoundError: No module named") as it:
+            world.launch(plan)
+        assert str(world.paths.runtime / "zygote.log") in it.value.hint
+        (world.paths.runtime / "zygote.log").write_text(
+            "Traceback (most recent call last):\nOldError: of before\n"
+        )
+    assert_nothing_left(world, plan.spec.identity)
+    assert_hint_holds(world, plan.spec.identity, it.value)
+
+
+@pytest.mark.parametrize("secret", ["", "no_such_function"], ids=["plain", "hidden"])
+def test_a_supervisor_that_ends_at_once_is_an_error_with_its_cause_and_without_secrets(
+    world: World, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setattr(supervising, "ENTRY", "sidecars.supervisor:no_such_function")
+    plan = world.plan(secrets={"API_TOKEN": SecretSource(value=secret)} if secret else {})
+    with pytest.raises(BottlemuxError, match="did not start: AttributeError: module") as caught:
+        world.launch(plan)
+    assert ("no_such_function" in caught.value.message) is not bool(secret)
+    assert ("[credential]" in caught.value.message) is bool(secret)
+    assert_nothing_left(world, plan.spec.identity)
+    assert_hint_holds(world, plan.spec.identity, caught.value)
 
 
 def assert_nothing_left(world: World, identity: str) -> None:
@@ -213,8 +254,6 @@ def test_sidecars_leave_no_core_dump(world: World) -> None:
 
 
 def test_no_secret_is_in_a_command_line_or_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sidecars.secrets import SecretSource
-
     secret = "s3cr3t-value-that-is-nowhere"
     world.write_bottle("dev", "egress: {routes: [{host: api.example.com, token_ref: API_TOKEN}]}")
     try:
