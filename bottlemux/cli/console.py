@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from bottlemux.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
 _PATIENCE_S = 0.7
 _COLOURS = {"ok": "32", "warning": "33", "error": "31", "dim": "2"}
@@ -73,6 +73,15 @@ def _spin(text: str, done: threading.Event) -> None:
         frame += 1
     sys.stderr.write("\r\033[K")
     sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def telling_when_interrupted(state: Callable[[], str]) -> Generator[None]:
+    """Have an interruption say, in one line, in which ``state`` it leaves things."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(state()) from None
 
 
 class Become(Exception):  # noqa: N818 - not an error: what the process shall turn into

@@ -97,9 +97,9 @@ def run_here(words: list[str]) -> int:
         return int(ended.code or 0)
     except BottlemuxError as error:
         return report(error)
-    except KeyboardInterrupt:
-        if sys.stderr.isatty():
-            sys.stderr.write("\n")  # the terminal has echoed ^C where the next prompt would go
+    except KeyboardInterrupt as interrupt:
+        with contextlib.suppress(OSError):  # what interrupts may be the end of the terminal
+            _report_interrupt(str(interrupt))
         return _INTERRUPTED
     except BrokenPipeError:
         return reader_gone()
@@ -107,6 +107,13 @@ def run_here(words: list[str]) -> int:
         return report(_refused_by_system(error))
     except Exception as error:  # noqa: BLE001 - a person gets a line, whatever went wrong
         return report(_defect(error))
+
+
+def _report_interrupt(state: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")  # the terminal has echoed ^C where the next line would go
+    if state:
+        sys.stderr.write(f"bottlemux: interrupted: {state}\n")
 
 
 def reader_gone() -> int:

@@ -72,7 +72,12 @@ def _all(context: Context, options: argparse.Namespace) -> tuple[int, bool]:
         outcomes += preview(context, records, options.backend)
     elif records:
         warm_up(context)
-        with console.progress(f"resuming {len(records)} bottles"):
+        with (
+            console.telling_when_interrupted(
+                lambda: "bottlemux status shows what came back, bottlemux resume --all goes on"
+            ),
+            console.progress(f"resuming {len(records)} bottles"),
+        ):
             outcomes += resume_all(context, records, options.backend)
     code = 0
     for outcome in outcomes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bottlemux.cli import console
@@ -41,15 +42,24 @@ def for_each(
     if not identities:
         console.remark("there is no such bottle; bottlemux status shows all")
     code = 0
-    for identity in identities:
+    for at, identity in enumerate(identities):
         try:
-            sys.stdout.write(f"{identity}: {act(identity)}\n")
+            with console.telling_when_interrupted(partial(_state, context, *identities[at:])):
+                sys.stdout.write(f"{identity}: {act(identity)}\n")
         except BottlemuxError as error:
             if len(identities) == 1:
                 raise
             complain(identity, error)
             code = code or error.exit_code
     return code
+
+
+def _state(context: Context, current: str, *rest: str) -> str:
+    from bottlemux.state.liveness import is_alive
+
+    runs = "runs" if is_alive(context.paths.bottle(current)) else "does not run"
+    untouched = f", {', '.join(rest)} as before" if rest else ""
+    return f"{current} {runs}{untouched}; the same command goes on; bottlemux status and cleanup show what is left"
 
 
 def complain(identity: str, error: BottlemuxError) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import argparse
 
     from bottlemux.lifecycle.context import Context
+    from bottlemux.lifecycle.planning import Planned
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,12 +43,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context, options: argparse.Namespace) -> int:
     """Print the preflight, ask, launch and open the window; the slug is the last line of standard output."""
+    with console.telling_when_interrupted(lambda: "nothing was started"):
+        planned = _plan(context, options)
+        if options.dry_run:
+            return 0
+        if not options.yes and not console.confirm("Start it?"):
+            sys.stderr.write("nothing was started\n")
+            return 1
+    slug = _start(context, planned)
+    if options.detach or not console.is_interactive():
+        return 0
+    from bottlemux.actions.binding import with_offer
+
+    return console.become(with_offer(context, context.workspace.attach_argv(slug)))
+
+
+def _plan(context: Context, options: argparse.Namespace) -> Planned:
     if not options.dry_run:
         from bottlemux.lifecycle.warming import warm_up
 
         warm_up(context)
     from bottlemux.lifecycle.planning import StartRequest, plan_start
-    from bottlemux.lifecycle.running import start
 
     request = StartRequest(
         agent=options.agent or _usual_agent(context),
@@ -61,29 +77,32 @@ def run(context: Context, options: argparse.Namespace) -> int:
     planned = plan_start(context, request)
     planned.plan.print(sys.stdout.write)
     sys.stdout.flush()
-    if options.dry_run:
-        return 0
-    if not options.yes and not console.confirm("Start it?"):
-        sys.stderr.write("nothing was started\n")
-        return 1
-    _undo_when_ended()
-    slug, interrupted = "", False
-    try:
-        with console.progress(f"starting {planned.spec.resolved.agent.name}"):
-            slug = start(context, planned)
-    except KeyboardInterrupt:
-        interrupted = True
-        if not slug:
-            raise
-    sys.stdout.write(f"{slug}\n")
-    sys.stdout.flush()
-    if interrupted:  # too late to be undone: who asked for the end has to know the name
-        sys.stderr.write(f"it has started already: bottlemux stop {slug} ends it\n")
-    if interrupted or options.detach or not console.is_interactive():
-        return 0
-    from bottlemux.actions.binding import with_offer
+    return planned
 
-    return console.become(with_offer(context, context.workspace.attach_argv(slug)))
+
+def _start(context: Context, planned: Planned) -> str:
+    """Start it and print its name, also if an interruption came too late to undo it."""
+    from bottlemux.lifecycle.running import start
+
+    def state() -> str:
+        if slug:
+            return f"too late, it has started: bottlemux stop {slug} ends it"
+        made = planned.spec.identity
+        if context.paths.bottle(made).state.exists():
+            return f"and so was undoing it: bottlemux stop {made} && bottlemux rm {made} removes what is left"
+        return "nothing is left of the start"
+
+    _undo_when_ended()
+    slug = ""
+    with console.telling_when_interrupted(state):
+        try:
+            with console.progress(f"starting {planned.spec.resolved.agent.name}"):
+                slug = start(context, planned)
+        finally:
+            if slug:
+                sys.stdout.write(f"{slug}\n")
+                sys.stdout.flush()
+    return slug
 
 
 def _usual_agent(context: Context) -> str:

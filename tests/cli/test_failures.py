@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from bottlemux.cli import dispatch
 from tests.e2e.world import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.e2e.world import World
@@ -171,8 +173,49 @@ def test_an_interrupted_start_leaves_nothing(world: World, number: signal.Signal
         until(lambda: set(bottles.glob("shell-*")) - before, "the record of a bottle")
         starting.send_signal(number)
         _, stderr = starting.communicate(timeout=60)
-    assert (starting.returncode, stderr) == (130, "")
+    assert (starting.returncode, stderr) == (130, "bottlemux: interrupted: nothing is left of the start\n")
     assert set(bottles.iterdir()) == before
     assert {path.name for path in (world.state / "run").iterdir() if path.is_dir()} <= {
         path.name for path in before
     }
+
+
+def test_an_interruption_that_comes_too_late_names_what_runs(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bottlemux.cli import console
+
+    @contextlib.contextmanager
+    def late(_text: str) -> Iterator[None]:
+        yield
+        raise KeyboardInterrupt
+
+    for name, value in world.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(world.project)
+    monkeypatch.setattr(console, "progress", late)
+    assert dispatch.run_here(["start", "shell", "--yes", "--detach"]) == 130
+    printed = capsys.readouterr()
+    slug = printed.out.splitlines()[-1]
+    assert printed.err == f"bottlemux: interrupted: too late, it has started: bottlemux stop {slug} ends it\n"
+    world.run("stop", slug)
+
+
+def test_an_interrupted_stop_says_what_runs_and_the_same_command_goes_on(world: World) -> None:
+    slugs = [world.start("shell"), world.start("shell")]
+    bottle = world.report(slugs[0])
+    os.kill(bottle["supervisor_pid"], signal.SIGSTOP)
+    with subprocess.Popen(
+        world.argv("stop", *slugs), cwd=world.project, env=world.environ,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+    ) as stopping:  # fmt: skip
+        until((world.bottle(slugs[0]) / "stopped").exists, "the end that was asked for")
+        stopping.send_signal(signal.SIGINT)
+        printed, stderr = stopping.communicate(timeout=60)
+    os.kill(bottle["supervisor_pid"], signal.SIGCONT)
+    assert (stopping.returncode, printed) == (130, "")
+    assert stderr == (
+        f"bottlemux: interrupted: {slugs[0]} runs, {slugs[1]} as before; "
+        "the same command goes on; bottlemux status and cleanup show what is left\n"
+    )
+    assert world.run("stop", *slugs) == "".join(f"{slug}: stopped\n" for slug in slugs)

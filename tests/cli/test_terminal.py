@@ -87,6 +87,7 @@ def test_ctrl_c_at_the_question_starts_nothing(world: World, slug: str, shell: S
     shell.run("start", "shell", end="[y/N] ")
     world.tmux("send-keys", "-t", "=small:", "C-c")
     until(lambda: shell.screen().rstrip().endswith("\n>"), "the prompt on a line of its own")
+    assert "\nbottlemux: interrupted: nothing was started\n>" in shell.screen().rstrip()
     assert world.run("list", "active") == before
 
 
