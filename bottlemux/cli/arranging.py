@@ -52,7 +52,7 @@ def arrange_session(context: Context, file: LayoutFile, *, yes: bool, close: boo
 
 
 def _agreed(plan: SessionPlan, *, yes: bool) -> bool:
-    sys.stdout.write(plan.text())
+    console.write_columns(plan.text())
     sys.stdout.flush()
     if yes and plan.untrusted:
         # A yes that was typed beforehand is for a file the operator knows; this one the agent may have written.

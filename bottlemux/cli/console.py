@@ -127,6 +127,17 @@ def wrapped(text: str, indent: int) -> str:
     return f"\n{'':<{indent}}".join(textwrap.wrap(text, width, break_on_hyphens=False))
 
 
+def write_columns(text: str) -> None:
+    """Write lines of aligned columns; a terminal too narrow has them broken between words, below their last column."""
+    if sys.stdout.isatty():
+        import shutil
+
+        from bottlemux.screens.lines import wrapped as broken
+
+        text = "\n".join(broken(text.split("\n"), shutil.get_terminal_size().columns))
+    sys.stdout.write(text)
+
+
 def remark(text: str) -> None:
     """Tell a person something that no script wants to read: only where standard error is a terminal."""
     if sys.stderr.isatty():

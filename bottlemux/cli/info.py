@@ -47,8 +47,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
     }
     for name, text in rows.items():
         if text:
-            sys.stdout.write(f"{name:<11}{text}\n")
-    planned.plan.print(sys.stdout.write)
+            console.write_columns(f"{name:<11}{text}\n")
+    planned.plan.print(console.write_columns)
     return 0
 
 

@@ -75,7 +75,7 @@ def _plan(context: Context, options: argparse.Namespace) -> Planned:
         arguments=tuple(options.arguments),
     )
     planned = plan_start(context, request)
-    planned.plan.print(sys.stdout.write)
+    planned.plan.print(console.write_columns)
     sys.stdout.flush()
     return planned
 

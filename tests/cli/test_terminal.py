@@ -113,3 +113,27 @@ def test_going_to_the_workspace_from_a_pane_that_nobody_looks_at(
     shell.run("resume", slug)
     assert "no current client" in shell.screen()
     assert "unexpected" not in shell.screen()
+
+
+def test_the_preflight_breaks_between_words_at_80_columns(world: World, shell: Shell) -> None:
+    routes = "".join(f"\n    - host: a-long-name-{number}.example.com" for number in range(2))
+    world.manifest(
+        "bottles",
+        "wide",
+        f"supervise: false\nenv: {{{', '.join(f'VAR_{n}: x' for n in range(30))}}}\negress:\n  routes:{routes}",
+    )
+    world.manifest("agents", "wide", "bottle: wide\nprogram: [bash, --norc]")
+    whole = world.run("start", "wide", "--dry-run").splitlines()
+    assert max(map(len, whole)) > 80
+    shell.run("start", "wide", "--dry-run")
+    screen = shell.screen().rstrip().removesuffix("\n>").splitlines()
+    together: list[str] = []
+    for line in screen:
+        if line.startswith(" " * 11) and line not in whole:
+            together[-1] += f" {line.strip()}"
+        else:
+            together.append(line)
+    assert together == whole
+    assert shell.screen("-J").rstrip().removesuffix("\n>").splitlines() == screen, (
+        "the terminal broke a line itself"
+    )
