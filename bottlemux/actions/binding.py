@@ -115,10 +115,29 @@ def planned_line(context: Context, table: str | None = None, key: str | None = N
     )
 
 
-def write_line(context: Context, line: Addition) -> None:
-    """Write what :func:`planned_line` returned. It is on record before it is in the file."""
+def install_for_good(
+    context: Context, line: Addition, table: str | None = None, key: str | None = None
+) -> Installed:
+    """Bind our keys in the running server, unless they are there, and write the planned ``line``; or do neither."""
+    there = installed(context)
+    made = there or install(context, table, key)
+    try:
+        _write_line(context, line)
+    except BottlemuxError:
+        if there is None:
+            _unbind(context, made, [])
+        raise
+    return made
+
+
+def _write_line(context: Context, line: Addition) -> None:
+    """Write ``line``. It is on record before it is in the file."""
     _record(context, _CONF, line.to_json())
-    tmux_conf.add(line)
+    try:
+        tmux_conf.add(line)
+    except BottlemuxError:
+        _record(context, _CONF, None)
+        raise
 
 
 def _remove_line(context: Context, line: Addition) -> str:

@@ -69,26 +69,26 @@ def _name(installed: Installed) -> str:
 def _install(context: Context, options: argparse.Namespace) -> int:
     from bottlemux.actions import binding
 
-    line = binding.planned_line(context, options.table, options.key) if options.conf else None
-    there = binding.installed(context)
-    if there is None or line is None:
-        there = binding.install(context, options.table, options.key)
-        if there.before.line:
-            sys.stdout.write(
-                f"until uninstalled, {_name(there)} no longer does: {printable(there.before.line)}\n"
-            )
-    sys.stdout.write(f"{_name(there)} opens bottlemux's keys; {_name(there)} ? shows them\n")
-    if line is None:
+    if not options.conf:
+        _tell(binding.install(context, options.table, options.key))
         return 0
-    sys.stdout.write(f"\n{printable(line.path)} gets these lines at its end:\n")
+    line = binding.planned_line(context, options.table, options.key)
+    sys.stdout.write(f"{printable(line.path)} gets these lines at its end:\n")
     for text in line.added.strip("\n").split("\n"):
         sys.stdout.write(f"  {printable(text)}\n")
     sys.stdout.flush()
-    if not options.yes and not console.confirm("Write them?"):
-        sys.stdout.write("tmux.conf stays as it is\n")
+    if not options.yes and not console.confirm("Write them, and bind the keys?"):
+        sys.stdout.write("tmux.conf stays as it is, and so do the keys\n")
         return 1
-    binding.write_line(context, line)
+    _tell(binding.install_for_good(context, line, options.table, options.key))
     return 0
+
+
+def _tell(there: Installed) -> None:
+    name = _name(there)
+    if there.before.line:
+        sys.stdout.write(f"until uninstalled, {name} no longer does: {printable(there.before.line)}\n")
+    sys.stdout.write(f"{name} opens bottlemux's keys; {name} ? shows them\n")
 
 
 def _load(context: Context, options: argparse.Namespace) -> int:

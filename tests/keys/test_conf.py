@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,7 +129,8 @@ def test_a_later_server_binds_the_keys_by_itself_and_forgets_them_after(world: W
     refused = world.try_run("keys", "install", "--conf")
     assert "no terminal to confirm on" in refused.stderr
     assert conf.read_bytes() == before
-    assert world.run("keys", "uninstall") == "prefix b is as it was\n"
+    assert "no keys are installed" in world.run("keys", "uninstall")
+    assert _tmux(world, world.socket, "list-keys") == keys
 
     assert "keys load" in world.run("keys", "install", "--conf", "--yes", "--key", "F8", "--table", "root")
     assert "F8" in world.run("keys", "show")
@@ -151,6 +153,39 @@ def test_a_later_server_binds_the_keys_by_itself_and_forgets_them_after(world: W
     assert done == f"{conf} is as it was\nF8 is as it was\n"
     assert conf.read_bytes() == before
     assert _tmux(world, world.socket, "list-keys") == keys
+
+
+@pytest.mark.tmux
+def test_a_no_leaves_tmux_conf_and_the_keys_as_they_are(world: World) -> None:
+    _tmux(world, world.socket, "new-session", "-d", "-s", "asked", "-x", "200", "sh")
+    keys = _tmux(world, world.socket, "list-keys")
+    command = shlex.join(
+        ["env", *map("=".join, world.environ.items()), *world.argv("keys", "install", "--conf")]
+    )
+
+    def screen() -> str:
+        return _tmux(world, world.socket, "capture-pane", "-p", "-J", "-t", "=asked:")
+
+    _tmux(world, world.socket, "send-keys", "-t", "=asked:", command, "Enter")
+    until(lambda: "[y/N]" in screen(), "the question")
+    assert _tmux(world, world.socket, "list-keys") == keys
+    _tmux(world, world.socket, "send-keys", "-t", "=asked:", "n", "Enter")
+    until(lambda: "stays as it is" in screen(), "the answer")
+    assert _tmux(world, world.socket, "list-keys") == keys
+    assert not (world.home / ".tmux.conf").exists()
+    assert "not installed" in world.run("keys", "show")
+
+
+@pytest.mark.tmux
+def test_lines_that_cannot_be_written_leave_the_keys_as_they_are(world: World) -> None:
+    """A directory on /proc takes no file, not even of root's."""
+    (world.home / ".tmux.conf").symlink_to("/proc/self/nowhere")
+    _tmux(world, world.socket, "new-session", "-d", "sleep", "1000")
+    keys = _tmux(world, world.socket, "list-keys")
+    refused = world.try_run("keys", "install", "--conf", "--yes")
+    assert (refused.returncode, "cannot be written" in refused.stderr) == (1, True)
+    assert _tmux(world, world.socket, "list-keys") == keys
+    assert "no keys are installed" in world.run("keys", "uninstall")
 
 
 @pytest.mark.tmux
