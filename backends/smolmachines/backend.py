@@ -76,7 +76,7 @@ class SmolmachinesBackend(LocalBackend["SmolmachinesPlan", "SmolmachinesCleanup"
             smolvm = Smolvm(plan.smolvm)
             if plan.spec.resumed:
                 smolvm.stop(plan.machine)
-            elif smolvm.machine(plan.machine) is not None:
+            else:
                 smolvm.delete(plan.machine)
         except BottlemuxError as error:
             _say(f"the machine {plan.machine} is left: {error.message}; bottlemux cleanup removes it")
@@ -136,9 +136,7 @@ class SmolmachinesBackend(LocalBackend["SmolmachinesPlan", "SmolmachinesCleanup"
         """Delete the machine of an ended bottle, and with it what the agent installed there."""
         from backends.smolmachines import names
 
-        smolvm, name = _smolvm(), names.machine_name(self.paths, identity)
-        if smolvm.machine(name) is not None:
-            smolvm.delete(name)
+        _smolvm().delete(names.machine_name(self.paths, identity))
 
 
 def _smolvm() -> Smolvm:

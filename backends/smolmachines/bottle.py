@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from bottlemux.paths import Paths
 
 USERS = ("node", "root")
-_RUNNING = "running"
 
 
 class SmolmachinesBottle(Bottle):
@@ -61,6 +60,6 @@ class SmolmachinesBottle(Bottle):
         """End the supervisor, which ends the machine; end the machine here where nobody did."""
         end_supervisor(self._paths.bottle(self.identity), self.identity)
         found = self._smolvm.machine(self._machine)
-        if found is not None and found.state == _RUNNING:
+        if found is not None and not found.is_at_rest:
             self._smolvm.stop(self._machine)
         standins.remove(self._paths, self.identity)

@@ -41,7 +41,7 @@ def find_leftovers(smolvm: tool.Smolvm, paths: Paths) -> SmolmachinesCleanup:
     kept = [(machine, slug) for machine, slug in dead if paths.bottle(slug).metadata.exists()]
     return SmolmachinesCleanup(
         paths,
-        stop=tuple((machine.name, slug) for machine, slug in kept if machine.pid is not None),
+        stop=tuple((machine.name, slug) for machine, slug in kept if not machine.is_at_rest),
         delete=tuple((machine.name, slug) for machine, slug in dead if (machine, slug) not in kept),
     )
 

@@ -26,6 +26,7 @@ OLDEST = (1, 30)
 LOOK_TIMEOUT_S = 30.0
 CHANGE_TIMEOUT_S = 60.0
 START_TIMEOUT_S = 300.0
+_AT_REST = ("created", "stopped", "failed")
 _OWN_VARIABLES = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "SMOLVM_AGENT_READY_TIMEOUT_SECS", "SMOLVM_LIB_DIR")
 _PLACES = ("HOME", *_OWN_VARIABLES)
 # What a failure's text says, and what to do about it.
@@ -38,7 +39,7 @@ _HINTS = (
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine as smolvm lists it. ``state`` is in its words: created, running, stopped, failed, frozen ..."""
+    """One machine as smolvm lists it. ``state`` is in its words: created, running, stopped, failed, unreachable ..."""
 
     name: str
     state: str
@@ -47,6 +48,11 @@ class Machine:
     memory_mib: int
     image: str
     labels: Mapping[str, str]
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether there is nothing to stop: one that does not answer, or stands still, has processes all the same."""
+        return self.state in _AT_REST and self.pid is None
 
 
 @dataclass(frozen=True)
@@ -141,15 +147,18 @@ class Smolvm:
         self.call(["machine", "start", "--name", name], START_TIMEOUT_S)
 
     def stop(self, name: str) -> None:
-        """End a machine; its disk stays. One that does not run is no error."""
-        self.call(["machine", "stop", "--name", name, "--timeout", "1"], CHANGE_TIMEOUT_S)
+        """End a machine, by force where it does not answer; its disk stays. One that ended or is gone is no error."""
+        self._call_unless_gone(["machine", "stop", "--name", name, "--timeout", "1"])
 
     def delete(self, name: str) -> None:
         """Remove a machine and its disk; one that is gone is no error."""
+        self._call_unless_gone(["machine", "delete", "--name", name, "-f"])
+
+    def _call_unless_gone(self, words: Sequence[str]) -> None:
         try:
-            self.call(["machine", "delete", "--name", name, "-f"], CHANGE_TIMEOUT_S)
+            self.call(words, CHANGE_TIMEOUT_S)
         except BottlemuxError as error:
-            if "not found" not in error.message:
+            if "vm not found" not in error.message:
                 raise
 
     def exec_argv(self, name: str, argv: Sequence[str], *, tty: bool) -> list[str]:

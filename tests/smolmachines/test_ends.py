@@ -1,0 +1,185 @@
+"""How bottles in machines end, on purpose or not, and what is then found of them: with a stand-in for smolvm."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from backends.smolmachines import backend as module
+from backends.smolmachines import names, tool
+from bottlemux.errors import BottlemuxError
+from bottlemux.state.liveness import read_status
+from tests.backends.world import World, until
+from tests.smolmachines.standin import StandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from backends.contract import Bottle, BottleSpec
+
+ODD = ["unreachable", "frozen", "paused"]
+AT_REST = ["created", "stopped", "failed"]
+
+
+@pytest.fixture
+def smolvm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    made = StandIn(tmp_path / "smolvm")
+    monkeypatch.setattr(tool, "find", lambda: made.program)
+    monkeypatch.setattr(module, "_check_machine", lambda: made.program)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def world(tmp_path: Path, smolvm: StandIn) -> Iterator[World]:
+    image = tmp_path / "image"
+    for name in ("bin/sh", "usr/bin/python3"):
+        (image / name).parent.mkdir(parents=True)
+        (image / name).touch()
+    made = World(tmp_path / "w", "smolmachines")
+    made.write_bottle("dev", f"image: {image}")
+    yield made
+    made.close()
+    made.end_zygotes()
+
+
+def name_of(world: World, bottle: Bottle) -> str:
+    return names.machine_name(world.paths, bottle.identity)
+
+
+def listed(world: World, bottle: Bottle) -> tuple[str, ...]:
+    (found,) = [one for one in world.backend.enumerate_active() if one.slug == bottle.identity]
+    return found.services
+
+
+def keeper_of(world: World, bottle: Bottle) -> int:
+    status = read_status(world.paths.bottle(bottle.identity))
+    assert status is not None
+    (found,) = [
+        child.pid
+        for child in psutil.Process(status.supervisor_pid).children()
+        if "backends.smolmachines.keeper" in child.cmdline()
+    ]
+    return found
+
+
+def lines(world: World) -> list[str]:
+    return list(world.backend.describe_cleanup(world.backend.prepare_cleanup()))
+
+
+class TestClosing:
+    @pytest.mark.parametrize("state", ODD)
+    def test_ends_a_machine_in_an_odd_state(self, world: World, smolvm: StandIn, state: str) -> None:
+        bottle = world.backend._bottle(world.spec(workspace="copy").identity)
+        smolvm.add(name_of(world, bottle), state=state)
+        bottle.close()
+        assert smolvm.machine(name_of(world, bottle))["state"] == "stopped"
+
+    @pytest.mark.parametrize("state", AT_REST)
+    def test_leaves_one_at_rest(self, world: World, smolvm: StandIn, state: str) -> None:
+        bottle = world.backend._bottle(world.spec(workspace="copy").identity)
+        smolvm.add(name_of(world, bottle), state=state)
+        bottle.close()
+        assert smolvm.calls == ["ls"]
+
+
+class TestCleanup:
+    @pytest.mark.parametrize("state", ODD)
+    def test_ends_a_machine_in_an_odd_state(self, world: World, smolvm: StandIn, state: str) -> None:
+        identity = world.spec(workspace="copy").identity
+        name = names.machine_name(world.paths, identity)
+        smolvm.add(name, state=state, labels=names.labels(world.paths, identity))
+        assert lines(world) == [f"machine {name} that runs without its bottle"]
+        world.backend.cleanup(world.backend.prepare_cleanup())
+        assert lines(world) == []
+
+    @pytest.mark.parametrize("state", AT_REST)
+    def test_leaves_one_at_rest(self, world: World, smolvm: StandIn, state: str) -> None:
+        identity = world.spec(workspace="copy").identity
+        smolvm.add("m", state=state, labels=names.labels(world.paths, identity))
+        assert lines(world) == []
+
+
+class TestFailedStart:
+    def fail(self, world: World, smolvm: StandIn, verbs: str, spec: BottleSpec) -> None:
+        smolvm.fails.write_text(verbs)
+        with pytest.raises(BottlemuxError, match=f"machine {verbs.partition(' ')[0]}: disk I/O error"):
+            world.launch(world.backend.prepare(spec))
+
+    def test_of_a_new_bottle_leaves_no_machine(
+        self, world: World, smolvm: StandIn, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.fail(world, smolvm, "start", world.spec(workspace="copy"))
+        assert smolvm.names() == []
+        assert "is left" not in capsys.readouterr().err
+
+    def test_of_one_brought_back_keeps_its_machine(
+        self, world: World, smolvm: StandIn, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        spec = world.spec(workspace="copy")
+        world.launch(world.backend.prepare(spec)).close()
+        self.fail(world, smolvm, "start", replace(spec, resumed=True))
+        assert smolvm.machine(*smolvm.names())["state"] == "stopped"
+        assert "is left" not in capsys.readouterr().err
+
+    def test_of_one_brought_back_whose_machine_is_gone_claims_nothing(
+        self, world: World, smolvm: StandIn, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.fail(world, smolvm, "create", world.spec(workspace="copy", resumed=True))
+        assert "is left" not in capsys.readouterr().err
+
+    def test_tells_what_it_cannot_remove(
+        self, world: World, smolvm: StandIn, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.fail(world, smolvm, "start delete", world.spec(workspace="copy"))
+        told = f"the machine {smolvm.names()[0]} is left: smolvm machine delete: disk I/O error"
+        assert told in capsys.readouterr().err
+
+
+class TestRunning:
+    def test_a_machine_that_stands_still_is_listed_so_and_ends(self, world: World, smolvm: StandIn) -> None:
+        bottle = world.launch(workspace="copy")
+        os.kill(smolvm.machine(name_of(world, bottle))["pid"], signal.SIGSTOP)
+        until(lambda: "machine unreachable" in listed(world, bottle), "the state is listed")
+        bottle.close()
+        assert smolvm.machine(name_of(world, bottle))["pid"] is None
+
+    def test_a_killed_monitor_ends_its_bottle(self, world: World, smolvm: StandIn) -> None:
+        bottle = world.launch(workspace="copy")
+        os.kill(smolvm.machine(name_of(world, bottle))["pid"], signal.SIGKILL)
+        until(lambda: not world.is_alive(bottle.identity), "the bottle ends")
+        assert lines(world) == []
+
+    def test_a_killed_keeper_leaves_a_machine_that_cleanup_ends(self, world: World, smolvm: StandIn) -> None:
+        bottle = world.launch(workspace="copy")
+        os.kill(keeper_of(world, bottle), signal.SIGKILL)
+        until(lambda: not world.is_alive(bottle.identity), "the bottle ends")
+        assert lines(world) == [f"machine {name_of(world, bottle)} that runs without its bottle"]
+        world.backend.cleanup(world.backend.prepare_cleanup())
+        assert smolvm.machine(name_of(world, bottle))["pid"] is None
+
+    def test_a_bottle_whose_launcher_is_killed_comes_up_and_can_be_ended(
+        self, world: World, smolvm: StandIn
+    ) -> None:
+        spec = world.spec(workspace="copy")
+        plan = world.backend.prepare(spec)
+        smolvm.never_boots.touch()
+        if (launcher := os.fork()) == 0:
+            try:
+                world.backend.launch(plan)
+            finally:
+                os._exit(1)
+        until(lambda: "start" in smolvm.calls, "the machine boots")
+        os.kill(launcher, signal.SIGKILL)
+        os.waitpid(launcher, 0)
+        smolvm.never_boots.unlink()
+        until(lambda: smolvm.machine(*smolvm.names())["state"] == "running", "the machine runs")
+        world.backend.find(spec.identity).close()
+        assert smolvm.machine(*smolvm.names())["pid"] is None
+        assert not world.is_alive(spec.identity)
