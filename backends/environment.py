@@ -16,7 +16,7 @@ GIT_GATE_URL = "http://git-gate:9418"
 CA_FILE = f"{GUEST}/ca.pem"
 SEARCH_PATH = f"{GUEST}/bin:{HOME}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NO_PROXY = "localhost,127.0.0.1,::1,egress,supervise,git-gate"
-_CA_VARIABLES = (
+CA_VARIABLES = (
     "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE",
 )  # fmt: skip
 
@@ -34,7 +34,7 @@ def bottle_environ(spec: BottleSpec) -> dict[str, str]:
         "PATH": SEARCH_PATH,
         "BOTTLEMUX_SLUG": spec.identity,
         **_proxy_variables(),
-        **dict.fromkeys(_CA_VARIABLES, CA_FILE),
+        **dict.fromkeys(CA_VARIABLES, CA_FILE),
         **({"BOTTLEMUX_SUPERVISE_URL": SUPERVISE_URL} if bottle.supervise else {}),
         **preset_of(spec.resolved.agent.program).environ,
         **bottle.env,

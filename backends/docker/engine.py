@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 TIMEOUT_S = 60
 BUILD_TIMEOUT_S = 1800
 OLDEST_API = (1, 40)
+_TAIL_LINES = 8
+_STEP_WIDTH = 80
+_BUILDERS_OWN = ("--->", "Removing intermediate container", "[Warning]")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _START_HINT = "sudo systemctl start docker"
 _TRANSLATIONS = (
     (r"no space left on device", "the engine's disk is full", "docker system prune"),
@@ -139,6 +143,12 @@ class Engine:
             labels: dict[str, str] = self.api.inspect_image(reference)["Config"].get("Labels") or {}
         return labels.get(label, "")
 
+    def image_shell(self, reference: str) -> list[str]:
+        """Return what runs the steps of a Dockerfile on top of an image that the engine has; empty is its default."""
+        with self.translated("look at an image"):
+            shell: list[str] | None = self.api.inspect_image(reference)["Config"].get("Shell")
+        return shell or []
+
     def build(
         self, context: bytes, tag: str, arguments: Mapping[str, str], labels: Mapping[str, str]
     ) -> Iterator[str]:
@@ -150,13 +160,12 @@ class Engine:
                 fileobj=io.BytesIO(context), custom_context=True, tag=tag, rm=True, forcerm=True, decode=True,
                 buildargs=dict(arguments), labels=dict(labels), timeout=BUILD_TIMEOUT_S,
             )  # fmt: skip
-            tail: list[str] = []
+            step: list[str] = []
             for event in events:
                 if "error" in event:
-                    last = " / ".join(line for line in tail[-3:] if line)
-                    raise explained(f"build {tag}", f"{event['error']} ({last})")
+                    raise explained(f"build {tag}", _failure(event, step))
                 for line in str(event.get("stream", "")).splitlines():
-                    tail = [*tail[-5:], line.strip()]
+                    step = [line] if line.startswith("Step ") else [*step[:1], *step[1:][-_TAIL_LINES:], line]
                     yield line
 
     def containers(self, labels: Mapping[str, str], *, everything: bool = True) -> list[dict[str, Any]]:
@@ -247,6 +256,18 @@ class Engine:
 
 def _filters(labels: Mapping[str, str]) -> list[str]:
     return [f"{name}={value}" if value else name for name, value in labels.items()]
+
+
+def _failure(event: dict[str, Any], step: list[str]) -> str:
+    """Return why a build failed, from the ``step`` that it was at and the end of what that printed.
+
+    The engine's own message repeats the whole step.
+    """
+    code = event.get("errorDetail", {}).get("code")
+    reason = f"{step[0][:_STEP_WIDTH]} ended with {code}" if code and step else str(event["error"])
+    lines = [_COLOUR.sub("", line).strip() for line in step[1:]]
+    said = [line for line in lines if line and not line.startswith(_BUILDERS_OWN)]
+    return f"{reason} ({' / '.join(said[-3:])})" if said else reason
 
 
 def _one_line(text: str) -> str:

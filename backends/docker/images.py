@@ -6,11 +6,11 @@ import hashlib
 import io
 import os
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backends.docker import names
+from backends.docker import build_trust, names
 from bottlemux.errors import BottlemuxError, UsageError
 from bottlemux.resources import images_dir
 from bottlemux.text import printable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from backends.docker.engine import Engine
 
-_CERTIFICATES_HINT = "behind a proxy that intercepts TLS: bottlemux images build --ca FILE"
+_CERTIFICATES_HINT = "behind a proxy that intercepts TLS: export BOTTLEMUX_BUILD_CA=FILE (PEM)"
 _DIGEST_LENGTH = 12
 _PROGRESS_WIDTH = 100
 _LARGEST_CONTEXT = 64 << 20
@@ -101,6 +101,11 @@ class BuildOptions:
     base_image: str = ""
     authorities: str = ""
 
+    @property
+    def trust(self) -> Mapping[str, str]:
+        """The argument by which every build gets the authorities; none without any."""
+        return {"EXTRA_CA": self.authorities} if self.authorities else {}
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> BuildOptions:
         """Return what ``$BOTTLEMUX_BASE_IMAGE`` and ``$BOTTLEMUX_BUILD_CA`` (a file) say."""
@@ -129,9 +134,7 @@ def _has_another_base(engine: Engine, tag: str, options: BuildOptions) -> bool:
 
 def build(engine: Engine, source: Source, say: Callable[[str], object], options: BuildOptions) -> None:
     """Build the image of ``source``. A failure has the build's last lines."""
-    arguments = {"EXTRA_CA": options.authorities} if options.authorities else {}
-    if options.base_image:
-        arguments["BASE_IMAGE"] = options.base_image
+    arguments = {"BASE_IMAGE": options.base_image} if options.base_image else {}
 
     def say_steps(line: str) -> None:
         if line.startswith("Step "):
@@ -139,18 +142,19 @@ def build(engine: Engine, source: Source, say: Callable[[str], object], options:
 
     say(f"building the image {source.tag}; this happens once")
     labels = {names.BASE_LABEL: options.base_image or "default"}
-    _build(engine, source, arguments, labels, say_steps)
+    _build(engine, source.tag, source.archive(), {**arguments, **options.trust}, labels, say_steps)
 
 
 def _build(
     engine: Engine,
-    source: Source,
+    tag: str,
+    context: bytes,
     arguments: Mapping[str, str],
     labels: Mapping[str, str],
     say: Callable[[str], object],
 ) -> None:
     try:
-        for line in engine.build(source.archive(), source.tag, arguments, labels):
+        for line in engine.build(context, tag, arguments, labels):
             say(line)
     except BottlemuxError as error:
         is_trust = "certificate" in error.message.lower()
@@ -179,18 +183,22 @@ def for_bottle(
     source = Source("bottle", {"Dockerfile": dockerfile.encode(), "below": below.encode()})
     if not engine.image_id(source.tag):
         say(f"building the image {source.tag} from {image}")
-        _build(
-            engine,
-            source,
-            {"BOTTLE_IMAGE": image},
-            {
-                names.BASE_LABEL: image,
-                names.STATE_LABEL: owner,
-                names.DOCKERFILE_LABEL: dockerfile_digest(dockerfile),
-            },
-            lambda line: say(printable(line)),
-        )
+        labels = {
+            names.BASE_LABEL: image,
+            names.STATE_LABEL: owner,
+            names.DOCKERFILE_LABEL: dockerfile_digest(dockerfile),
+        }
+        trust = BuildOptions.from_environ().trust
+        arguments = {"BOTTLE_IMAGE": image, **trust}
+        context = (_trusting(engine, source, image) if trust else source).archive()
+        _build(engine, source.tag, context, arguments, labels, lambda line: say(printable(line)))
     return source.tag
+
+
+def _trusting(engine: Engine, source: Source, image: str) -> Source:
+    """Return ``source``, whose Dockerfile is one of a bottle, as it is built where there are authorities to trust."""
+    text = build_trust.trusting(source.files["Dockerfile"].decode(), engine.image_shell(image))
+    return replace(source, files={**source.files, "Dockerfile": text.encode()})
 
 
 def dockerfile_digest(text: str) -> str:

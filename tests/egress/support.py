@@ -63,9 +63,15 @@ def plain_response(body: bytes = b"ok", headers: Mapping[str, str] | None = None
 
 
 class Upstream:
-    """A server on 127.0.0.1 that records every connection and byte; TLS for ``hosts`` unless they are empty."""
+    """A server at ``place`` that records every connection and byte; TLS for ``hosts`` unless they are empty."""
 
-    def __init__(self, directory: Path, *hosts: str, ca_pair: tuple[bytes, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *hosts: str,
+        ca_pair: tuple[bytes, bytes] | None = None,
+        place: str = "127.0.0.1",
+    ) -> None:
         self.ca_file = directory / "upstream-ca.pem"
         self.requests: list[UpstreamRequest] = []
         self.connections = 0
@@ -74,14 +80,15 @@ class Upstream:
         self.keep_bodies = True
         self.greeting = b""
         self._context = self._make_context(directory, hosts, ca_pair) if hosts else None
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._place = place
+        self._listener = socket.create_server((place, 0))
         self.port = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self._place}:{self.port}"
 
     def _make_context(
         self, directory: Path, hosts: tuple[str, ...], ca_pair: tuple[bytes, bytes] | None
