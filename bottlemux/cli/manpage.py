@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bottlemux import __version__
+from bottlemux.cli import selection
 from bottlemux.cli.dispatch import COMMANDS, build_parser
 from bottlemux.cli.parsers import arguments_of, subparsers_of
 from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError, UsageError
@@ -81,6 +82,7 @@ def manual_page() -> str:
     ]
     for name in COMMANDS:
         lines += _command(name)
+    lines += [".SH SEVERAL BOTTLES", _escaped(selection.RULE)]
     lines += [".SH EXIT STATUS", *_table(exit_codes())]
     lines += [".SH ENVIRONMENT", *_table(VARIABLES)]
     lines += [".SH FILES", "Below the configuration directory:", *_table(FILES)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from bottlemux.cli import selection
 from bottlemux.errors import BottlemuxError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -25,13 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="even where an agent waits for an answer of yours"
     )
+    parser.epilog = selection.RULE
     parser.set_defaults(run=run)
 
 
 def run(context: Context, options: argparse.Namespace) -> int:
     """Paste the prompt into the agents' panes, submit it, and say of each whether it was taken."""
     from bottlemux.lifecycle.prompting import send_prompts
-    from bottlemux.text import printable
 
     *slugs, text = options.words
     chosen = _chosen(context, slugs, every=options.all)
@@ -43,7 +44,7 @@ def run(context: Context, options: argparse.Namespace) -> int:
             continue
         if len(chosen) == 1:
             raise outcome
-        sys.stderr.write(f"bottlemux: error: {slug}: {printable(outcome.message)}\n")
+        selection.complain(slug, outcome)
         code = code or outcome.exit_code
     return code
 
@@ -51,14 +52,13 @@ def run(context: Context, options: argparse.Namespace) -> int:
 def _chosen(context: Context, slugs: list[str], *, every: bool) -> list[str]:
     from bottlemux.state.liveness import is_alive
 
-    store = context.store
     if every == bool(slugs):
         raise UsageError(
             "name the bottles before the prompt, or give --all", hint="bottlemux status shows them"
         )
     if not every:
-        return list(dict.fromkeys(store.resolve_prefix(slug) for slug in slugs))
-    running = [slug for slug in store.identities() if is_alive(context.paths.bottle(slug))]
+        return selection.named(context, slugs)
+    running = [slug for slug in context.store.identities() if is_alive(context.paths.bottle(slug))]
     if not running:
         raise NotFoundError("no bottle runs", hint="bottlemux start AGENT")
     return running

@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from bottlemux.cli import console
-from bottlemux.errors import BottlemuxError
-from bottlemux.text import printable
+from bottlemux.cli import console, selection
 
 if TYPE_CHECKING:
     import argparse
@@ -21,19 +19,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-y", "--yes", action="store_true", help="do not ask, at a terminal, before a working copy is deleted"
     )
+    parser.epilog = selection.RULE
     parser.set_defaults(run=run)
 
 
 def run(context: Context, options: argparse.Namespace) -> int:
     """Delete the state of ended bottles: record, logs, home and working copy."""
-    identities = [context.store.resolve_prefix(slug) for slug in options.slugs]
+    from bottlemux.lifecycle.running import remove
+
+    identities = selection.named(context, options.slugs)
     if not options.yes and not _agreed(context, identities):
         sys.stderr.write("nothing was removed\n")
         return 1
-    code = 0
-    for identity in identities:
-        code = _remove(context, identity, alone=len(identities) == 1) or code
-    return code
+
+    def delete(identity: str) -> str:
+        with console.progress(f"removing {identity}"):
+            remove(context, identity)
+        return "removed"
+
+    return selection.carry_on(context, identities, delete)
 
 
 def _agreed(context: Context, identities: list[str]) -> bool:
@@ -45,18 +49,3 @@ def _agreed(context: Context, identities: list[str]) -> bool:
         f"{', '.join(kept)}: the working copy goes as well; bottlemux fetch brings commits home first\n"
     )
     return console.confirm("Remove all of it?")
-
-
-def _remove(context: Context, identity: str, *, alone: bool) -> int:
-    from bottlemux.lifecycle.running import remove
-
-    try:
-        with console.progress(f"removing {identity}"):
-            remove(context, identity)
-    except BottlemuxError as error:
-        if alone:
-            raise
-        sys.stderr.write(f"bottlemux: error: {printable(error.message)}\n")
-        return error.exit_code
-    sys.stdout.write(f"{identity}: removed\n")
-    return 0

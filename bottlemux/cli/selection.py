@@ -11,9 +11,16 @@ from bottlemux.errors import BottlemuxError, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bottlemux.lifecycle.context import Context
+
+
+RULE = (
+    "Of several bottles all names are looked up first: an unknown one, and nothing is done. Then a bottle that fails "
+    "stops no other. Each failure is a line on standard error, and the exit code is that of the first."
+)
+"""What the commands on several bottles have in common, for their help and the reference."""
 
 
 def add_slugs(parser: argparse.ArgumentParser, *, everything: str) -> None:
@@ -22,6 +29,7 @@ def add_slugs(parser: argparse.ArgumentParser, *, everything: str) -> None:
         "slugs", metavar="SLUG", nargs="*", help="a bottle, or the unique beginning of its name"
     )
     parser.add_argument("--all", action="store_true", help=everything)
+    parser.epilog = RULE
 
 
 def for_each(
@@ -31,16 +39,25 @@ def for_each(
     *,
     default: Callable[[str], bool] = lambda _identity: True,
 ) -> int:
-    """Do ``act`` with each chosen bottle and print what it returns; return the first failure's exit code."""
-    store = context.store
+    """Do ``act`` with each bottle that was named, or with all for which ``default`` holds; see :func:`carry_on`."""
     if options.all == bool(options.slugs):
         raise UsageError("name the bottles, or give --all", hint="bottlemux status shows them")
     if options.all:
-        identities = [identity for identity in store.identities() if default(identity)]
+        identities = [identity for identity in context.store.identities() if default(identity)]
     else:
-        identities = [store.resolve_prefix(slug) for slug in options.slugs]
+        identities = named(context, options.slugs)
     if not identities:
         console.remark("there is no such bottle; bottlemux status shows all")
+    return carry_on(context, identities, act)
+
+
+def named(context: Context, slugs: Sequence[str]) -> list[str]:
+    """Return the bottles of these names, each once."""
+    return list(dict.fromkeys(context.store.resolve_prefix(slug) for slug in slugs))
+
+
+def carry_on(context: Context, identities: Sequence[str], act: Callable[[str], str]) -> int:
+    """Do ``act`` with each bottle and print what it returns; return the first failure's exit code."""
     code = 0
     for at, identity in enumerate(identities):
         try:
@@ -66,4 +83,5 @@ def complain(identity: str, error: BottlemuxError) -> None:
     """Say what failed with one of several bottles."""
     from bottlemux.text import printable
 
-    sys.stderr.write(f"bottlemux: error: {identity}: {printable(error.message)}\n")
+    about = "" if identity in error.message else f"{identity}: "
+    sys.stderr.write(f"bottlemux: error: {about}{printable(error.message)}\n")

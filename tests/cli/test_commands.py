@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bottlemux.cli import selection
+from bottlemux.errors import BottlemuxError, UnavailableError
+from bottlemux.lifecycle.context import Context
 from tests.e2e.world import until
 
 if TYPE_CHECKING:
@@ -115,6 +118,30 @@ def test_stop_resume_rm(world: World) -> None:
 def test_a_bottle_in_the_way_of_all_stops_no_other(world: World, slug: str) -> None:
     done = world.try_run("resume", slug, "nope-00000", "--detach")
     assert done.returncode == 4
+
+
+@pytest.mark.parametrize("command", ["stop", "rm", "resume", "prompt"])
+def test_with_an_unknown_name_nothing_is_done(world: World, slug: str, command: str) -> None:
+    """What the help of each says of several bottles."""
+    assert " ".join(selection.RULE.split()) in " ".join(world.run(command, "--help").split())
+    text = ["echo no"] if command == "prompt" else []
+    done = world.try_run(command, slug, "nope-00000", *text)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert world.run("exec", slug, "--", "echo", "runs") == "runs\n"
+
+
+def test_the_exit_code_is_that_of_the_first_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    failures = {"b": UnavailableError("no engine"), "c": BottlemuxError("c is running")}
+
+    def act(identity: str) -> str:
+        if identity in failures:
+            raise failures[identity]
+        return "done"
+
+    assert selection.carry_on(Context.current(), ["a", "b", "c", "d"], act) == 3
+    printed = capsys.readouterr()
+    assert printed.out == "a: done\nd: done\n"
+    assert printed.err == "bottlemux: error: b: no engine\nbottlemux: error: c is running\n"
 
 
 def test_nothing_is_left_to_clean_up(world: World, slug: str) -> None:

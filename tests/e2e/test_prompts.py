@@ -34,7 +34,7 @@ def test_every_shell_takes_it_and_what_cannot_is_told(shell: World) -> None:
     assert done.returncode == 4, done
     assert f"{one}: taken" in done.stdout
     assert f"{two}: taken" in done.stdout
-    assert f"error: {ended}: {ended} takes no prompt: the program ended (exit code 3)" in done.stderr
+    assert f"error: {ended} takes no prompt: the program ended (exit code 3)" in done.stderr
     for slug in (one, two):
         shell.wait_for_text(slug, "sum 42")
         shell.wait_for_text(slug, "; #{pane_id}")
