@@ -180,7 +180,7 @@ def main() -> int:
             "LANG": "C.UTF-8",
             "BOTTLEMUX_TMUX_SOCKET": f"bottlemux-bench-{os.getpid()}",
         }
-        palette = [sys.executable, "-I", "-m", "bottlemux", "palette", "--here"]
+        palette = [str(Path(sys.executable).with_name("bottlemux")), "palette", "--here"]
         others = [sys.executable, "-I", str(bare)]
         cold = compare("first paint cold", palette, others, environ, repetitions)
         pid = warm_up(environ)

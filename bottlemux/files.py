@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -63,8 +62,19 @@ def write_atomic(path: Path, data: str | bytes, *, mode: int = 0o600, durable: b
 
 def write_json(path: Path, value: object, *, mode: int = 0o600, durable: bool = True) -> None:
     """Write ``value`` as indented JSON, atomically; see :func:`write_atomic`."""
+    import json
+
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     write_atomic(path, text, mode=mode, durable=durable)
+
+
+def read_json(path: Path) -> object:
+    """Return what the JSON file ``path`` holds. Raises ``OSError``, ``ValueError``, ``RecursionError``."""
+    data = path.read_bytes()
+    # The palette's first frame asks for files that may not be there.
+    import json
+
+    return json.loads(data)
 
 
 def open_hostile_dir(root: Path, below: PurePosixPath) -> int:

@@ -5,11 +5,10 @@ Removing one under a running bottle would take its protection away, so each bott
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from bottlemux.files import write_json
+from bottlemux.files import read_json, write_json
 from bottlemux.identity import is_slug
 from bottlemux.state.liveness import is_alive
 
@@ -59,7 +58,7 @@ def recorded(paths: Paths) -> list[str]:
 
 def _read(paths: Paths, identity: str) -> tuple[str, set[str]]:
     try:
-        record = cast("dict[str, object]", json.loads(paths.bottle(identity).standins.read_bytes()))
+        record = cast("dict[str, object]", read_json(paths.bottle(identity).standins))
         return str(record["directory"]), {str(name) for name in cast("list[object]", record["names"])}
     except (OSError, ValueError, KeyError, TypeError):
         return "", set()

@@ -7,13 +7,13 @@ Docker context of that name says (ssh or TLS), anything else an address as ``DOC
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 from bottlemux.errors import UsageError, unknown_name
+from bottlemux.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +99,7 @@ def _of_context(home: Path, name: str) -> str:
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        value: object = json.loads(path.read_bytes())
+        value = read_json(path)
     except (OSError, ValueError):
         return {}
     return cast("dict[str, object]", value) if isinstance(value, dict) else {}

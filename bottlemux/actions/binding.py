@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from bottlemux.actions.keytable import key_bindings
 from bottlemux.errors import BottlemuxError
-from bottlemux.files import make_private_dir, write_json
+from bottlemux.files import make_private_dir, read_json, write_json
 from bottlemux.manifest.config import load_config
 from bottlemux.session import keys, tmux_conf
 from bottlemux.session.building import literal
@@ -150,7 +149,7 @@ def _remove_line(context: Context, line: Addition) -> str:
 
 def _records(context: Context) -> dict[str, object]:
     try:
-        value: object = json.loads(context.paths.keys.read_text("utf-8"))
+        value = read_json(context.paths.keys)
     except FileNotFoundError:
         return {}
     except ValueError as error:

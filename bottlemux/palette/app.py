@@ -33,6 +33,7 @@ _ESCAPE_S = 0.1
 _FRAME_S = 0.15
 _SWITCH_S = 0.0005
 _STATUS_EVERY_S = 3.0
+_TYPING_S = 0.5
 
 
 class Palette:
@@ -72,7 +73,8 @@ class Palette:
         )
         self.app.ttimeoutlen = _ESCAPE_S
         # A key that turned the page may be followed by the next before anything is drawn.
-        self.app.key_processor.after_key_press.add_handler(lambda _processor: self._follow_query())
+        self.app.key_processor.after_key_press.add_handler(lambda _processor: self._keyed())
+        self._keyed_at = 0.0
         self._painted = False
 
     def take(
@@ -114,6 +116,10 @@ class Palette:
             self._tick_statuses()
 
     def _tick_statuses(self) -> None:
+        # Asking about hundreds of bottles would hold up the echo of keys that are being typed.
+        if self.loop.time() - self._keyed_at < _TYPING_S:
+            self._background.later(_TYPING_S, self._tick_statuses)
+            return
         self.gatherer.ask_statuses()
         self._background.later(_STATUS_EVERY_S, self._tick_statuses)
 
@@ -128,6 +134,10 @@ class Palette:
         page = self.flow.page
         if isinstance(page, ListPage) and page.query != self._query.text:
             page.search(self._query.text)
+
+    def _keyed(self) -> None:
+        self._keyed_at = self.loop.time()
+        self._follow_query()
 
     def _follow_page(self) -> None:
         """Show the text that belongs to the page on top, and keep a waiting page turning."""

@@ -76,7 +76,7 @@ class Facts:
 def read_names(context: Context) -> Facts:
     """Return what directory listings and locks tell; asks no backend and no tmux, and imports nothing heavy."""
     from bottlemux.manifest.loader import list_agents, list_layouts
-    from bottlemux.state.liveness import is_alive
+    from bottlemux.state.liveness import identities, is_alive
 
     try:
         agents = tuple(list_agents(context.paths, context.cwd))
@@ -84,7 +84,7 @@ def read_names(context: Context) -> Facts:
         trouble = ""
     except (BottlemuxError, OSError) as error:
         agents, layouts, trouble = (), (), str(error)
-    alive = {slug: is_alive(context.paths.bottle(slug)) for slug in context.store.identities()}
+    alive = {slug: is_alive(context.paths.bottle(slug)) for slug in identities(context.paths)}
     here = (str(context.cwd),)
     return Facts(agents=agents, alive=alive, layouts=layouts, directories=here, trouble=trouble)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import time
 from dataclasses import asdict, dataclass, field
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bottlemux.errors import BottlemuxError
-from bottlemux.files import write_json
+from bottlemux.files import read_json, write_json
 from bottlemux.identity import is_slug
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ class LockProbe:
 def read_link(paths: BottlePaths) -> dict[str, Any]:
     """Return what the process wrote down that holds a bottle of another machine; nothing where there was none."""
     with contextlib.suppress(OSError, ValueError):
-        value: object = json.loads(paths.link.read_bytes())
+        value = read_json(paths.link)
         return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     return {}
 
@@ -170,8 +169,7 @@ def write_status(paths: BottlePaths, status: RuntimeStatus) -> None:
 def read_status(paths: BottlePaths) -> RuntimeStatus | None:
     """Return the last report; None if there is none or it is not one. It may outlive its supervisor."""
     try:
-        value = json.loads(paths.status.read_bytes())
-        return _status(value)
+        return _status(read_json(paths.status))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 

@@ -50,6 +50,15 @@ def keygen(path: Path) -> Path:
     return path
 
 
+def sshd_program() -> str:
+    """Return the ssh server, with the directory made that root's wants; skip the test where there is none."""
+    if SSHD is None:
+        pytest.skip("openssh-server is not installed")
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    return SSHD
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -98,10 +107,7 @@ class Sshd:
 
 @pytest.fixture(scope="session")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Generator[Sshd]:
-    if SSHD is None:
-        pytest.skip("openssh-server is not installed")
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    sshd_program()
     directory = tmp_path_factory.mktemp("sshd")
     server = _configure(directory)
     server.start()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.git_gate.conftest import SSHD, free_port, keygen
+from tests.git_gate.conftest import free_port, keygen, sshd_program
 
 from .conftest import OWN, until
 
@@ -20,15 +20,13 @@ if TYPE_CHECKING:
 
     from .conftest import Screen
 
-pytestmark = [
-    pytest.mark.tmux,
-    pytest.mark.skipif(SSHD is None, reason="openssh-server is not installed"),
-]
+pytestmark = pytest.mark.tmux
 
 
 @pytest.fixture
 def ssh(tmp_path: Path, context: Context) -> Iterator[list[str]]:
     """Return the command that opens the palette at the other end of an ssh connection."""
+    program = sshd_program()
     host, identity, port = keygen(tmp_path / "host"), keygen(tmp_path / "identity"), free_port()
     (tmp_path / "authorized").write_text(identity.with_suffix(".pub").read_text())
     variables = [f"{name}={value}" for name, value in context.environ.items()]
@@ -41,7 +39,7 @@ def ssh(tmp_path: Path, context: Context) -> Iterator[list[str]]:
         "PermitRootLogin prohibit-password\n"
     )
     with subprocess.Popen(
-        [str(SSHD), "-D", "-f", str(tmp_path / "config")], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [program, "-D", "-f", str(tmp_path / "config")], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
         known = f"[127.0.0.1]:{port} {host.with_suffix('.pub').read_text()}"
         (tmp_path / "known").write_text(known)
