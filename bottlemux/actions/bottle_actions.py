@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bottlemux.actions.conditions import always, ended, running
-from bottlemux.actions.model import Action, Become, GoTo, Outcome, Prepared, Told
+from bottlemux.actions.model import Action, Become, GoTo, Outcome, Prepared, Told, Typed
+from bottlemux.errors import BottlemuxError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bottlemux.actions.model import Subject
     from bottlemux.lifecycle.context import Context
 
@@ -158,6 +161,28 @@ def _copy(context: Context, subject: Subject) -> Prepared:
     return Prepared(carry_out)
 
 
+def _prompt(context: Context, subject: Subject) -> Prepared:
+    from bottlemux.lifecycle.prompting import check_text, obstacles, send_prompts
+
+    check_text(subject.typed)
+    found = obstacles(context, subject.names or (subject.name,))
+    takers = [slug for slug, obstacle in found.items() if obstacle is None]
+    if not takers:
+        raise _joined([obstacle for obstacle in found.values() if obstacle is not None])
+
+    def carry_out() -> Outcome:
+        sent = send_prompts(context, takers, subject.typed)
+        return Told("\n".join(f"{slug}: {outcome}" for slug, outcome in sent))
+
+    agents = [f"{slug}: {obstacle or 'gets it'}" for slug, obstacle in found.items()]
+    question = f"Submit it to {len(takers)} agent{'' if len(takers) == 1 else 's'}?"
+    return Prepared(carry_out, "\n".join([subject.typed, "", *agents]), question)
+
+
+def _joined(errors: Sequence[BottlemuxError]) -> BottlemuxError:
+    return BottlemuxError("; ".join(error.message for error in errors), hint=errors[0].hint)
+
+
 BOTTLE_ACTIONS = (
     Action("go", "go to", "Go to the bottle's window.", ("g",), "bottle", running, _go, "go", "quiet"),
     Action(
@@ -169,6 +194,8 @@ BOTTLE_ACTIONS = (
            "terminal"),
     Action("diff", "changes of", "Follow what the agent changed; Ctrl-C ends.", ("d",), "bottle", always, _diff,
            "look", "terminal"),
+    Action("prompt", "prompt", "Submit the same prompt to one agent or several.", ("P",), "bottle", running, _prompt,
+           "work", typed=Typed("text"), several=True),
     Action("fetch", "fetch from", "Bring the agent's commits into the project as a branch.", ("f",), "bottle",
            always, _fetch, "work"),
     Action("audit", "audit of", "Follow what the bottle asks of the network; Ctrl-C ends.", ("A",), "bottle",

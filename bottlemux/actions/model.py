@@ -41,9 +41,10 @@ class Seat(NamedTuple):
 class Subject(NamedTuple):
     """What an action is about, with the facts that decide whether it applies.
 
-    ``name`` is an agent, a slug, a proposal's id or a layout, empty for the workspace. ``alive`` says whether the
-    bottle runs, ``None`` as long as nobody has looked; ``blocked`` why nothing can be started. ``typed`` is what the
-    person wrote where the action asks for it; ``seat`` is ``None`` outside the workspace's tmux.
+    ``name`` is an agent, a slug, a proposal's id or a layout, empty for the workspace; ``names`` are the slugs where
+    several bottles were chosen at once. ``alive`` says whether the bottle runs, ``None`` as long as nobody has looked;
+    ``blocked`` why nothing can be started. ``typed`` is what the person wrote where the action asks for it; ``seat`` is
+    ``None`` outside the workspace's tmux.
     """
 
     kind: Kind
@@ -53,6 +54,7 @@ class Subject(NamedTuple):
     blocked: str = ""
     typed: str = ""
     seat: Seat | None = None
+    names: tuple[str, ...] = ()
 
 
 class GoTo(NamedTuple):
@@ -109,7 +111,8 @@ class Action(NamedTuple):
     ``BottlemuxError``; it makes nothing.
 
     ``manner`` says what a key of it needs: a ``page`` to ask and tell on, the whole ``terminal`` at once, or nothing
-    but a line at the bottom (``quiet``). One that makes sense by its key alone is not ``in_lists``.
+    but a line at the bottom (``quiet``). One that makes sense by its key alone is not ``in_lists``; one about bottles
+    that takes ``several`` at once lets them be marked.
     """
 
     name: str
@@ -123,6 +126,7 @@ class Action(NamedTuple):
     manner: Manner = "page"
     typed: Typed | None = None
     in_lists: bool = True
+    several: bool = False
 
     @property
     def key(self) -> str:

@@ -77,7 +77,7 @@ def _first(context: Context, name: str, seat: Seat | None) -> tuple[Action, Subj
 
     action = find_action(name)
     subject = Subject("workspace") if action.kind == "workspace" else None
-    if seat is not None and action.kind in {"workspace", "bottle"}:
+    if seat is not None and action.kind in {"workspace", "bottle"} and not action.several:
         subject = bound.subject_before(context, action, seat)
     if subject is not None and action.manner == "terminal" and action.applies(subject) is None:
         # What fails is shown by the palette, which tries again: this popup would be gone before it is read.

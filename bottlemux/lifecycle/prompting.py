@@ -28,7 +28,7 @@ def send_prompts(
 
     An agent that waits for the operator gets none unless ``force``: the Enter that submits a prompt would answer it.
     """
-    _check_text(text)
+    check_text(text)
     rows = {row.slug: row for row in collect(context, slugs)}
     with ThreadPoolExecutor(max(1, min(_AT_ONCE, len(slugs)))) as pool:
         sending = [(slug, pool.submit(_send, context, rows[slug], text, force=force)) for slug in slugs]
@@ -39,7 +39,13 @@ def send_prompts(
                 yield slug, error
 
 
-def _check_text(text: str) -> None:
+def obstacles(context: Context, slugs: Sequence[str]) -> dict[str, BottlemuxError | None]:
+    """Return why each of ``slugs`` would get no prompt now; ``None`` for one that would get it."""
+    return {row.slug: _obstacle(row) for row in collect(context, slugs)}
+
+
+def check_text(text: str) -> None:
+    """Raise a ``UsageError`` for a prompt that is empty or too large."""
     if not plain_prompt(text).strip():
         raise UsageError("the prompt is empty")
     if len(text.encode("utf-8", "surrogateescape")) > MAX_BYTES:
@@ -60,13 +66,20 @@ def _send(context: Context, row: BottleStatus, text: str, *, force: bool) -> str
 
 
 def _check_ready(row: BottleStatus, *, force: bool) -> None:
+    obstacle = _obstacle(row)
+    if obstacle is not None and not (force and row.state == "waiting"):
+        raise obstacle
+
+
+def _obstacle(row: BottleStatus) -> BottlemuxError | None:
     if row.state in {"exited", "broken"}:
-        raise NotFoundError(f"{row.slug} takes no prompt: {row.reason}", hint=f"bottlemux resume {row.slug}")
-    if row.state == "waiting" and not force:
-        raise BottlemuxError(
+        return NotFoundError(f"{row.slug} takes no prompt: {row.reason}", hint=f"bottlemux resume {row.slug}")
+    if row.state == "waiting":
+        return BottlemuxError(
             f"{row.slug} waits for you ({row.reason}): Enter would answer it",
-            hint="answer it in its window first, or give --force",
+            hint="answer it in its window first; bottlemux prompt --force submits all the same",
         )
+    return None
 
 
 def _reported(context: Context, row: BottleStatus) -> Callable[[str], bool] | None:

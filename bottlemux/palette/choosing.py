@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bottlemux.actions.catalogue import find_action
 from bottlemux.actions.model import Subject
 from bottlemux.palette import rows
-from bottlemux.palette.pages import ListPage
+from bottlemux.palette.pages import ListPage, MarkPage, Other
 from bottlemux.palette.rows import Row
 
 if TYPE_CHECKING:
@@ -35,15 +35,25 @@ def choose(flow: Flow, row: Row) -> None:
             choose_action(flow, find_action(row.name))
 
 
-def choose_other(flow: Flow, page: ListPage, row: Row) -> None:
-    """Do what Tab means: all actions of what is selected; an agent without further questions."""
+def other(flow: Flow, page: ListPage) -> Other | None:
+    """Return what Tab does with what is selected, ``None`` for nothing."""
+    row = page.current
+    if row is None:
+        return None
+    if page.other is None and page.about is None and row.target in {"bottle", "proposal", "layout"}:
+        return Other("all actions", lambda: show_actions(flow, row))
+    if row.disabled:
+        return None
+    if row.target == "agent":
+        return Other("start as configured", lambda: _start_as_configured(flow, page, row))
+    return page.other
+
+
+def _start_as_configured(flow: Flow, page: ListPage, row: Row) -> None:
     from bottlemux.palette.starting import start_with_defaults
 
-    if row.target in {"bottle", "proposal", "layout"} and page.about is None:
-        show_actions(flow, row)
-    elif row.target == "agent" and not row.disabled:
-        flow.remember(row)
-        start_with_defaults(flow, row.name, page.prompt)
+    flow.remember(row)
+    start_with_defaults(flow, row.name, page.prompt)
 
 
 def show_actions(flow: Flow, row: Row) -> None:
@@ -73,9 +83,22 @@ def choose_action(flow: Flow, action: Action) -> None:
         case "layout":
             flow.push(ListPage(action.label, lambda _query: rows.layout_choice_rows(flow.facts),
                                lambda row: begin(flow, action, _subject(flow, row)), flow.recent))  # fmt: skip
+        case "bottle" if action.several:
+            _mark_bottles(flow, action)
         case "bottle":
             flow.push(ListPage(action.label, lambda _query: rows.bottle_choice_rows(flow.facts, action),
                                lambda row: begin(flow, action, flow.bottle(row.name)), flow.recent))  # fmt: skip
+
+
+def _mark_bottles(flow: Flow, action: Action) -> None:
+    front = flow.seat.slug if flow.seat is not None else ""
+    page = MarkPage(
+        action.label,
+        lambda _query: rows.bottle_choice_rows(flow.facts, action, front),
+        lambda _row: begin(flow, action, flow.bottles([row.name for row in page.chosen])),
+    )
+    page.other = Other("mark", page.mark)
+    flow.push(page)
 
 
 def begin(flow: Flow, action: Action, subject: Subject) -> None:
@@ -88,9 +111,13 @@ def begin(flow: Flow, action: Action, subject: Subject) -> None:
         f"{action.label} / {typed.label}",
         lambda query: rows.typed_rows(typed, query),
         lambda row: flow.do(action, subject._replace(typed=row.name)),
-        about=Row("proposal", subject.name, "") if subject.kind == "proposal" else None,
+        about=_about(subject),
         free=True,
     ))  # fmt: skip
+
+
+def _about(subject: Subject) -> Row | None:
+    return Row(subject.kind, subject.name, "") if subject.name and subject.kind != "workspace" else None
 
 
 def _subject(flow: Flow, row: Row) -> Subject:

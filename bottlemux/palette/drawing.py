@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.layout.controls import UIContent, UIControl
 
-from bottlemux.palette.pages import BusyPage, ListPage, TextPage
+from bottlemux.palette.pages import BusyPage, ListPage, MarkPage, TextPage
 from bottlemux.screens.lines import cut, text_lines, wrapped
 from bottlemux.text import printable
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bottlemux.palette.pages import Page
     from bottlemux.palette.previews import Preview
-    from bottlemux.palette.rows import Shown
+    from bottlemux.palette.rows import Row, Shown
 
 _TITLE_WIDTH = 30
 _AIRY_ROWS = 6
@@ -31,16 +31,16 @@ _DIFF_STYLES = {"+": "class:good", "-": "class:bad", "@": "class:detail"}
 _BUSY_MARKS = "|/-\\"
 
 
-def draw_row(shown: Shown, *, selected: bool, width: int) -> StyleAndTextTuples:
-    """Return one line of a list, at least ``width`` wide when it is ``selected``."""
+def draw_row(shown: Shown, *, selected: bool, width: int, mark: str = "") -> StyleAndTextTuples:
+    """Return one line of a list, at least ``width`` wide when it is ``selected``; ``mark`` stands before its title."""
     row = shown.row
     style = "class:disabled" if row.disabled else ""
     detail = f"({row.disabled})" if row.disabled else row.detail
-    line: StyleAndTextTuples = [("", "> " if selected else "  ")]
+    line: StyleAndTextTuples = [("", f"{'>' if selected else ' '} {mark}")]
     line += _title(row.title, () if row.disabled else shown.positions, style)
     gap = max(2, min(_TITLE_WIDTH, width // 2) - len(row.title))
     line.append(("", " " * gap))
-    detail = shortened(printable(detail), width - len(row.title) - gap - 2)
+    detail = shortened(printable(detail), width - len(mark) - len(row.title) - gap - 2)
     line.append((f"class:{row.mark}" if row.mark and not row.disabled else "class:detail", detail))
     if selected:
         line.append(("", " " * width))
@@ -50,6 +50,12 @@ def draw_row(shown: Shown, *, selected: bool, width: int) -> StyleAndTextTuples:
             for fragment in line
         ]
     return line
+
+
+def _mark(page: ListPage, row: Row) -> str:
+    if not isinstance(page, MarkPage):
+        return ""
+    return "    " if row.disabled else "[x] " if row.key in page.marked else "[ ] "
 
 
 def shortened(text: str, width: int) -> str:
@@ -101,7 +107,7 @@ class PageControl(UIControl):
         self._top = min(max(self._top, page.selected - height + 1, 0), page.selected)
         visible = page.shown[self._top : self._top + height]
         return [
-            draw_row(shown, selected=index == page.selected, width=width)
+            draw_row(shown, selected=index == page.selected, width=width, mark=_mark(page, shown.row))
             for index, shown in enumerate(visible, start=self._top)
         ]
 

@@ -73,7 +73,7 @@ class Flow:
         """Show nothing but ``action``, with ``subject`` or one to choose: going back from it leaves."""
         self.pages.clear()
         if subject is not None:
-            self.do(action, subject)
+            choosing.begin(self, action, subject)
         else:
             choosing.choose_action(self, action)
 
@@ -81,16 +81,16 @@ class Flow:
         """Do what Enter means."""
         page = self.page
         if isinstance(page, ListPage):
-            if (row := page.current) is not None and not row.disabled:
-                page.choose(row)
+            if chosen := page.chosen:
+                page.choose(chosen[0])
         elif isinstance(page, TextPage) and not page.question:
             self.back()
 
     def choose_other(self) -> None:
-        """Do what Tab means: everything that can be done with what is selected."""
+        """Do what Tab means for what is selected."""
         page = self.page
-        if isinstance(page, ListPage) and (row := page.current) is not None:
-            choosing.choose_other(self, page, row)
+        if isinstance(page, ListPage) and (other := choosing.other(self, page)) is not None:
+            other.act()
 
     def answer(self, *, yes: bool) -> None:
         """Answer the question on the page."""
@@ -128,6 +128,11 @@ class Flow:
     def bottle(self, slug: str) -> Subject:
         """Return the bottle ``slug`` with what is known of it."""
         return rows.subject_of(self.facts, slug, self.seat)
+
+    def bottles(self, slugs: Sequence[str]) -> Subject:
+        """Return all of ``slugs``, which run, as one subject."""
+        name = slugs[0] if len(slugs) == 1 else ""
+        return Subject("bottle", name, alive=True, seat=self.seat, names=tuple(slugs))
 
     def do(self, action: Action, subject: Subject) -> None:
         """Prepare ``action``, show what it will do where it asks, and carry it out."""

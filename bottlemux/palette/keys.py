@@ -8,7 +8,7 @@ from prompt_toolkit.filters import Condition
 from prompt_toolkit.key_binding import KeyBindings, merge_key_bindings
 from prompt_toolkit.keys import Keys
 
-from bottlemux.palette.pages import BusyPage, ListPage, TextPage
+from bottlemux.palette.pages import BusyPage, ListPage, MarkPage, TextPage
 
 if TYPE_CHECKING:
     from prompt_toolkit.buffer import Buffer
@@ -48,6 +48,11 @@ def _choosing(flow: Flow) -> KeyBindings:
     @keys.add("tab", filter=_in_list(flow))
     def _choose_other(_event: KeyPressEvent) -> None:
         flow.choose_other()
+
+    @keys.add("c-a", filter=Condition(lambda: isinstance(flow.page, MarkPage)))
+    def _mark_all(_event: KeyPressEvent) -> None:
+        if isinstance(flow.page, MarkPage):
+            flow.page.mark_all()
 
     return keys
 

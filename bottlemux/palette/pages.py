@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bottlemux.palette.rows import arrange
 
@@ -13,12 +13,20 @@ if TYPE_CHECKING:
     from bottlemux.palette.rows import Row, Shown
 
 
+class Other(NamedTuple):
+    """What Tab does: in a few words, and the doing."""
+
+    words: str
+    act: Callable[[], None]
+
+
 @dataclass
 class ListPage:
     """Rows to filter and choose from. ``rows`` is asked again whenever something new is known.
 
     The selection sticks to a row, wherever new facts move it: nobody chooses what was not under the mark.
     ``about`` is what the whole page is about, for the preview; on a ``free`` page what is typed filters nothing.
+    ``other`` is what Tab does with a row that can be chosen.
     """
 
     title: str
@@ -31,6 +39,7 @@ class ListPage:
     touched: bool = False
     about: Row | None = None
     free: bool = False
+    other: Other | None = None
 
     def refresh(self) -> None:
         """Make the list anew, keeping the selected row selected if it is still there."""
@@ -60,6 +69,12 @@ class ListPage:
         return self.shown[self.selected].row if self.shown else None
 
     @property
+    def chosen(self) -> Sequence[Row]:
+        """What Enter goes on with: nothing, where the selected row cannot be chosen."""
+        row = self.current
+        return [row] if row is not None and not row.disabled else []
+
+    @property
     def prompt(self) -> str:
         """The first task typed behind the agent's name."""
         return self.query.partition(":")[2].strip()
@@ -68,6 +83,34 @@ class ListPage:
         wanted = "" if self.free else self.query.partition(":")[0]
         self.shown = arrange(self.rows(self.query), wanted, self.recent)
         self.selected = min(self.selected, max(0, len(self.shown) - 1))
+
+
+class MarkPage(ListPage):
+    """A list of which several rows can be chosen: those that are marked, else the selected one.
+
+    Marks stay while what is typed hides their rows.
+    """
+
+    marked: frozenset[str] = frozenset()
+
+    def mark(self) -> None:
+        """Mark the selected row, or no longer, and go on to the next one."""
+        row = self.current
+        if row is not None and not row.disabled:
+            self.marked ^= {row.key}
+            self.move(1)
+
+    def mark_all(self) -> None:
+        """Mark all rows that are shown; none of them if all are marked already."""
+        shown = {item.row.key for item in self.shown if not item.row.disabled}
+        self.marked = self.marked - shown if shown <= self.marked else self.marked | shown
+
+    @property
+    def chosen(self) -> Sequence[Row]:
+        """The rows that were chosen."""
+        if not self.marked:
+            return super().chosen
+        return [row for row in self.rows("") if row.key in self.marked and not row.disabled]
 
 
 @dataclass

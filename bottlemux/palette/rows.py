@@ -137,13 +137,13 @@ def action_rows(subject: Subject) -> list[Row]:
     ]
 
 
-def bottle_choice_rows(facts: Facts, action: Action) -> list[Row]:
-    """Return the bottles to do ``action`` with, those it applies to first."""
+def bottle_choice_rows(facts: Facts, action: Action, front: str = "") -> list[Row]:
+    """Return the bottles to do ``action`` with: those it applies to first, of these the one in ``front``."""
     rows = [
         Row("bottle", slug, slug, _state(facts, slug), disabled=action.applies(subject_of(facts, slug)) or "")
         for slug in facts.alive
     ]
-    return sorted(rows, key=lambda row: bool(row.disabled))
+    return sorted(rows, key=lambda row: (bool(row.disabled), row.name != front))
 
 
 def _state(facts: Facts, slug: str) -> str:

@@ -10,16 +10,18 @@ from prompt_toolkit.layout.controls import BufferControl, FormattedTextControl
 from prompt_toolkit.layout.processors import BeforeInput
 from prompt_toolkit.styles import Style
 
+from bottlemux.palette import choosing
 from bottlemux.palette.drawing import PageControl, PreviewControl
-from bottlemux.palette.pages import BusyPage, ListPage
+from bottlemux.palette.pages import BusyPage, ListPage, MarkPage
 from bottlemux.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from prompt_toolkit.buffer import Buffer
 
     from bottlemux.palette.flow import Flow
+    from bottlemux.palette.pages import TextPage
     from bottlemux.palette.previews import Preview
 
 PREVIEW_FROM_COLUMNS = 90
@@ -79,6 +81,8 @@ def _title(flow: Flow) -> str:
     where = f" / {page.title}" if page.title else ""
     if isinstance(page, ListPage) and page.prompt and not page.free:
         return printable(f"bottlemux{where}  task: {page.prompt}")
+    if isinstance(page, MarkPage) and page.marked:
+        return printable(f"bottlemux{where}  {len(page.chosen)} marked")
     counts = "" if where else _counts(flow)
     return printable(f"bottlemux{where}{counts}")
 
@@ -92,23 +96,47 @@ def _counts(flow: Flow) -> str:
 
 def _hints(flow: Flow, columns: int) -> str:
     page = flow.page
+    if isinstance(page, ListPage) and flow.facts.trouble:
+        return printable(flow.facts.trouble)
+    return _as_many(
+        *_list_hints(flow, page) if isinstance(page, ListPage) else _text_hints(flow, page), columns=columns
+    )
+
+
+def _list_hints(flow: Flow, page: ListPage) -> Iterator[str]:
+    """Yield what each key does here and now."""
+    if page.chosen:
+        yield "Enter go on" if page.free or isinstance(page, MarkPage) else "Enter choose"
+    if (other := choosing.other(flow, page)) is not None:
+        yield f"Tab {other.words}"
+    if isinstance(page, MarkPage):
+        yield "Ctrl-A all"
+    yield from _leaving(flow)
+    if page is flow.main:
+        yield "'AGENT: TASK' starts it with a task"
+
+
+def _text_hints(flow: Flow, page: TextPage | BusyPage) -> Iterator[str]:
     if isinstance(page, BusyPage):
-        return "Esc back" if page.can_leave else "please wait"
-    if isinstance(page, ListPage):
-        if flow.facts.trouble:
-            return printable(flow.facts.trouble)
-        if page is flow.main:
-            return _as_many(
-                "Enter choose",
-                "Tab more",
-                "Esc leave",
-                "'AGENT: TASK' starts it with a task",
-                columns=columns,
-            )
-        return _as_many("Enter choose", "Esc back", "Ctrl-C leave", columns=columns)
+        yield from _leaving(flow) if page.can_leave else ["please wait"]
+        return
+    last = len(flow.pages) == 1
     if page.question:
-        return "y yes  n no  Up/Down scroll"
-    return "Enter/Esc back  Up/Down scroll  Ctrl-C leave"
+        yield "y shows more, at the end it is yes" if page.unseen else "y yes"
+        yield "n/Esc no"
+    else:
+        yield "Enter/Esc leave" if last else "Enter/Esc back"
+    yield "Up/Down scroll"
+    if not last:
+        yield "Ctrl-C leave"
+
+
+def _leaving(flow: Flow) -> Iterator[str]:
+    if len(flow.pages) > 1:
+        yield "Esc back"
+        yield "Ctrl-C leave"
+    else:
+        yield "Esc leave"
 
 
 def _as_many(*parts: str, columns: int) -> str:

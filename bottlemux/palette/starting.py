@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bottlemux.actions.catalogue import find_action
 from bottlemux.actions.model import Subject
 from bottlemux.palette import rows
-from bottlemux.palette.pages import ListPage
+from bottlemux.palette.pages import ListPage, Other
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,10 +141,12 @@ def _ask(flow: Flow, choice: Choice, first: int) -> None:
 
 def _page(flow: Flow, choice: Choice, index: int) -> StepPage:
     step = STEPS[index]
-    return StepPage(
+    page = StepPage(
         f"start {choice.agent} / {step.name}",
         lambda query: step.rows(flow.facts, choice, query),
         lambda row: _ask(flow, step.put(choice, row.name), index + 1),
         choice=choice,
         step=index,
     )
+    page.other = Other("ask no more", lambda: confirm_start(flow, page.with_current()))
+    return page

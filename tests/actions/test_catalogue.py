@@ -38,6 +38,7 @@ def test_an_unknown_action_lists_the_known() -> None:
                 "go",
                 "resume",
                 "shell",
+                "prompt",
                 "audit",
                 "diff",
                 "fetch",

@@ -152,7 +152,7 @@ def test_the_menu_is_that_of_the_bottle_in_front(world: World, slugs: list[str],
     attached.shows("Stop it?")
     attached.type(b"y")
     until(lambda: world.status(slugs[0])["state"] == "exited", "the end of the bottle")
-    attached.shows("scroll  Ctrl-C leave")
+    attached.shows("Enter/Esc leave")
     attached.type(b"\r")
     assert world.status(slugs[1])["state"] != "exited"
     world.run("resume", slugs[0], "--detach")

@@ -12,6 +12,7 @@ from bottlemux.palette.drawing import PageControl
 from bottlemux.palette.facts import BackendFacts, Facts, read_names
 from bottlemux.palette.flow import Flow
 from bottlemux.palette.pages import ListPage, TextPage
+from bottlemux.palette.screen import _hints
 from bottlemux.palette.starting import skip_answered
 
 from .conftest import living
@@ -58,6 +59,9 @@ class Here:
     def title(self) -> str:
         assert not isinstance(self.flow.page, list)
         return self.flow.page.title
+
+    def hints(self) -> list[str]:
+        return _hints(self.flow, 200).split("  ")
 
     def rows(self) -> dict[str, str]:
         page = self.flow.page
@@ -208,6 +212,59 @@ def test_tab_offers_all_that_can_be_done_with_a_bottle(
     assert here.title == slug
     assert here.rows()["delete"] == ""
     assert here.rows()["stop"] == "it does not run: resume it first"
+
+
+@pytest.mark.parametrize(
+    ("query", "hints"),
+    [
+        pytest.param("start demo", ["Enter choose", "Tab start as configured", "Esc leave"], id="agent"),
+        pytest.param("go to", ["Enter choose", "Tab all actions", "Esc leave"], id="bottle"),
+        pytest.param("doctor", ["Enter choose", "Esc leave"], id="action"),
+        pytest.param("next bottle", ["Esc leave"], id="what-cannot-be-chosen"),
+        pytest.param("arrange as solo", ["Enter choose", "Tab all actions", "Esc leave"], id="layout"),
+        pytest.param("nothing like this", ["Esc leave"], id="nothing"),
+    ],
+)
+def test_the_last_line_says_what_keys_do(here: Here, query: str, hints: list[str]) -> None:
+    here.know(backends=ONE, alive={"demo-00001": True})
+    page = here.flow.page
+    assert isinstance(page, ListPage)
+    page.search(query)
+    assert here.hints()[: len(hints) + 1] == [*hints, "'AGENT: TASK' starts it with a task"]
+
+
+def test_tab_does_what_the_last_line_says_at_every_step(here: Here) -> None:
+    here.know(backends=TWO)
+    here.pick("start demo")
+    assert "Tab ask no more" in here.hints()
+    page = here.flow.page
+    assert isinstance(page, ListPage)
+    page.search("bubblewrap")
+    here.flow.choose_other()
+    assert here.title.removesuffix(": failed") == "start demo"
+    here.flow.back()
+    assert here.title == "start demo / backend"
+    here.flow.back()
+    page = here.flow.main
+    page.search("doctor")
+    assert "Tab" not in " ".join(here.hints())
+    here.flow.choose_other()
+    assert here.flow.page is page
+
+
+def test_the_last_line_tells_what_yes_means_before_all_was_seen(here: Here) -> None:
+    page = TextPage("", "\n".join("line" for _ in range(30)), "Go?")
+    here.flow.push(page)
+    PageControl(lambda: page).create_content(80, 10)
+    assert here.hints() == [
+        "y shows more, at the end it is yes",
+        "n/Esc no",
+        "Up/Down scroll",
+        "Ctrl-C leave",
+    ]
+    page.move(100)
+    PageControl(lambda: page).create_content(80, 10)
+    assert here.hints() == ["y yes", "n/Esc no", "Up/Down scroll", "Ctrl-C leave"]
 
 
 def test_deleting_asks_first(here: Here, make_bottle: Callable[[], str], context: Context) -> None:
