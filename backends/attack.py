@@ -52,15 +52,16 @@ def attack(
 ) -> list[Verdict]:
     """Attack ``bottle`` from inside and return each case's verdict.
 
-    ``rough`` adds the attacks that disturb the bottle. A bottle without Python is a ``BottlemuxError``. What comes
-    back was written inside the bottle: a hostile agent can forge it, so it says something about the walls only.
+    ``rough`` adds the attacks that disturb the bottle. A bottle without Python, or one where the battery does not come
+    to its end, is a ``BottlemuxError``. What comes back was written inside the bottle: a hostile agent can forge it, so
+    it says something about the walls only.
     """
     options = json.dumps({"targets": asdict(targets or Targets()), "rough": rough, "only": list(only)})
     result = bottle.exec(_script(options.encode(), _archive()))
     verdicts = [_verdict(line) for line in result.stdout.splitlines()]
-    if not verdicts:
+    if not verdicts or result.returncode:
         reason = result.stderr.strip().splitlines()[-1:] or [f"it ended with {result.returncode}"]
-        raise BottlemuxError(f"the battery does not run in {bottle.identity}: {reason[0]}")
+        raise BottlemuxError(f"the battery does not run to its end in {bottle.identity}: {reason[0]}")
     return verdicts
 
 

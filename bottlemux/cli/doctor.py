@@ -9,7 +9,9 @@ from bottlemux.cli import console
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
+    from backends.attack import Verdict
     from bottlemux.lifecycle.checks import Check
     from bottlemux.lifecycle.context import Context
 
@@ -60,7 +62,32 @@ def _attack(context: Context, options: argparse.Namespace) -> int:
         rows = [(one.outcome, one.id, one.attempt, one.detail[:_DETAIL_WIDTH]) for one in verdicts]
         for line in console.table(rows, ("outcome", "case", "attempt", "detail")):
             sys.stdout.write(line + "\n")
+        console.write_columns(_summary(verdicts) + "\n")
     return 1 if any(verdict.outcome == "broken" for verdict in verdicts) else 0
+
+
+def _summary(verdicts: Sequence[Verdict]) -> str:
+    """Return how many attacks held, which failed, and which were skipped for what reasons."""
+    from bottlemux.text import printable
+
+    held, failed, reasons = 0, list[str](), dict[str, list[str]]()
+    for one in verdicts:
+        match one.outcome:
+            case "held":
+                held += 1
+            case "broken":
+                failed.append(one.id)
+            case "skipped":
+                reasons.setdefault(one.detail, []).append(one.id)
+    skipped = sum(map(len, reasons.values()))
+    why = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    return printable(
+        f"{held} held, {len(failed)} failed{_in_brackets(', '.join(failed))}, {skipped} skipped{_in_brackets(why)}"
+    )
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""
 
 
 def _line(check: Check, width: int) -> str:

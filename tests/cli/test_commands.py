@@ -155,3 +155,35 @@ def test_rm_goes_on_after_a_bottle_that_cannot_be_removed(world: World, slug: st
     assert done.returncode == 1
     assert done.stdout == f"{other}: removed\n"
     assert f"{slug} is running" in done.stderr
+
+
+def test_the_battery_ends_with_a_summary(world: World, slug: str) -> None:
+    *rows, summary = world.run("doctor", "--battery", slug).splitlines()
+    outcomes = [row.split()[0] for row in rows[1:]]
+    held, skipped = outcomes.count("held"), outcomes.count("skipped")
+    assert held + skipped == len(outcomes)
+    assert summary.startswith(f"{held} held, 0 failed, {skipped} skipped (")
+    assert "network.loopback: no port of the host was named" in summary
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        ("0", "1 held, 1 failed (kernel.b), 0 skipped\n"),
+        ("7", "bottlemux: error: the battery does not run to its end"),
+    ],
+    ids=["an attack that worked", "ended early"],
+)
+def test_a_battery_that_fails_is_seen(world: World, ending: str, told: str) -> None:
+    slug = world.start("shell", "--workspace", "copy")
+    rows = [
+        json.dumps({"id": f"kernel.{name}", "attempt": "", "expected": "", "outcome": outcome, "detail": ""})
+        for name, outcome in (("a", "held"), ("b", "broken"))
+    ]
+    script = f"#!/bin/sh\ncat <<end\n{'\n'.join(rows)}\nend\nexit {ending}\n"
+    place = "mkdir -p ~/.local/bin; cat > ~/.local/bin/python3; chmod +x ~/.local/bin/python3"
+    world.run("exec", slug, "--", "sh", "-c", place, stdin=script)
+    done = world.try_run("doctor", "--battery", slug)
+    assert done.returncode == 1
+    assert told in done.stdout + done.stderr
+    world.run("stop", slug)
