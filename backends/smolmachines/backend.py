@@ -163,9 +163,10 @@ def _check_machine() -> str:
         raise UnavailableError(
             "this user may not open /dev/kvm", hint="sudo usermod -aG kvm $USER, then log in again"
         )
-    if tool.version(program) < tool.OLDEST or not tool.mounts_sockets(program):
+    if not tool.mounts_sockets(program):
         raise UnavailableError(
-            "this smolvm cannot show a socket to a machine, and a machine gets no network instead",
+            f"{tool.Smolvm(program).version()} is too old: it cannot show a socket to a machine, "
+            "which gets no network instead",
             hint="pip install --upgrade smolmachines",
         )
     return program

@@ -7,7 +7,6 @@ import functools
 import importlib.util
 import json
 import os
-import re
 import shlex
 import shutil
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 INSTALL_HINT = "pip install smolmachines, or put smolvm on the PATH"
-OLDEST = (1, 30)
 LOOK_TIMEOUT_S = 30.0
 CHANGE_TIMEOUT_S = 60.0
 START_TIMEOUT_S = 300.0
@@ -98,20 +96,13 @@ def environ() -> dict[str, str]:
     return {**scrubbed_environ(), **own}
 
 
-def version(smolvm: str) -> tuple[int, ...]:
-    """Return the version as numbers; asked once for each file of that age."""
-    return _version(smolvm, Path(smolvm).stat().st_mtime_ns)
-
-
-@functools.cache
-def _version(smolvm: str, _changed: int) -> tuple[int, ...]:
-    text = Smolvm(smolvm).call(["--version"], LOOK_TIMEOUT_S)
-    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
-
-
-@functools.cache
 def mounts_sockets(smolvm: str) -> bool:
-    """Say whether this smolvm can show a host's socket to a machine: without it, a machine would need a network."""
+    """Say whether this smolvm can show a host's socket to a machine; asked once for each file of that age."""
+    return _mounts_sockets(smolvm, Path(smolvm).stat().st_mtime_ns)
+
+
+@functools.cache
+def _mounts_sockets(smolvm: str, _changed: int) -> bool:
     return "--mount-socket" in Smolvm(smolvm).call(["machine", "create", "--help"], LOOK_TIMEOUT_S)
 
 
@@ -121,6 +112,10 @@ class Smolvm:
     def __init__(self, program: str) -> None:
         self.program = program
         self.environ = environ()
+
+    def version(self) -> str:
+        """Return name and version, as the program says them."""
+        return self.call(["--version"], LOOK_TIMEOUT_S).strip()
 
     def machines(self) -> list[Machine]:
         """Return all machines of this user, in one call."""

@@ -36,6 +36,10 @@ class StandIn:
         """Have a machine called ``name``."""
         _write(self.directory, {**MACHINE, "name": name, **changes})
 
+    def set_state(self, name: str, state: str) -> None:
+        """Have a machine listed as ``state``, whatever its process does."""
+        _write(self.directory, {**_read(self.directory, name), "state": state})
+
     def machine(self, name: str) -> dict[str, Any]:
         """Return how the machine ``name`` is listed."""
         return _listed(_read(self.directory, name))

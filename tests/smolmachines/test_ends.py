@@ -150,6 +150,12 @@ class TestRunning:
         bottle.close()
         assert smolvm.machine(name_of(world, bottle))["pid"] is None
 
+    @pytest.mark.parametrize("state", ["frozen", "paused", "failed"])
+    def test_an_odd_state_is_listed_as_it_is(self, world: World, smolvm: StandIn, state: str) -> None:
+        bottle = world.launch(workspace="copy")
+        smolvm.set_state(name_of(world, bottle), state)
+        assert listed(world, bottle)[-1] == f"machine {state}"
+
     def test_a_killed_monitor_ends_its_bottle(self, world: World, smolvm: StandIn) -> None:
         bottle = world.launch(workspace="copy")
         os.kill(smolvm.machine(name_of(world, bottle))["pid"], signal.SIGKILL)

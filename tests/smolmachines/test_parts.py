@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backends.smolmachines import images, launcher, leftovers, names, places, plan, smolfile, tool
+from backends.smolmachines import backend, images, launcher, leftovers, names, places, plan, smolfile, tool
 from bottlemux.errors import BottlemuxError, UnavailableError, UsageError
 from bottlemux.files import make_private_dir
 from bottlemux.state.liveness import RuntimeStatus, hold, write_status
@@ -230,8 +230,8 @@ class TestRealProgram:
         smolvm.create(wanted)
         return made.machine
 
-    def test_knows_sockets_and_is_new_enough(self, smolvm: tool.Smolvm) -> None:
-        assert tool.version(smolvm.program) >= tool.OLDEST
+    def test_knows_sockets(self, smolvm: tool.Smolvm) -> None:
+        assert smolvm.version().startswith("smolvm 1.")
         assert tool.mounts_sockets(smolvm.program)
 
     def test_makes_lists_resizes_and_deletes(self, smolvm: tool.Smolvm, world: World) -> None:
@@ -300,6 +300,36 @@ def test_root_is_told_to_use_an_ordinary_user(world: World, monkeypatch: pytest.
     assert not found
     assert "root" in found.reason
     assert "ordinary user" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("device", "may_open", "options", "reason", "hint"),
+    [
+        pytest.param("absent", True, "--mount-socket", "no /dev/kvm", "sudo modprobe kvm", id="no-kvm"),
+        pytest.param("kvm", False, "--mount-socket", "may not open", "usermod -aG kvm $USER", id="forbidden"),
+        pytest.param("kvm", True, "-v", "smolvm 1.12.4 is too old", "pip install --upgrade", id="old"),
+    ],
+)
+def test_what_keeps_machines_from_booting_is_one_line_with_the_command(
+    world: World, monkeypatch: pytest.MonkeyPatch,
+    device: str, may_open: bool, options: str, reason: str, hint: str,
+) -> None:  # fmt: skip
+    spec = world.spec(workspace="copy")
+    program = world.root / "smolvm"
+    program.write_text(f'#!/bin/sh\n[ "$3" = --version ] && echo smolvm 1.12.4 || echo {options}\n')
+    program.chmod(0o755)
+    (world.root / "kvm").touch()
+    monkeypatch.setattr(tool, "find", lambda: str(program))
+    monkeypatch.setattr(backend, "_KVM", str(world.root / device))
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    monkeypatch.setattr(os, "access", lambda _path, _mode: may_open)
+    found = world.backend.is_available()
+    assert not found
+    assert reason in found.reason
+    assert hint in found.hint
+    assert "\n" not in found.reason + found.hint
+    with pytest.raises(UnavailableError, match=reason):
+        world.backend._resolve_plan(spec)
 
 
 def test_a_missing_program_is_one_line_with_the_command(
