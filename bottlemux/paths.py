@@ -184,6 +184,11 @@ class Paths:
         return self.state / "workspace.json"
 
     @property
+    def agreements(self) -> Path:
+        """A file for each text of a project's layout that the operator lets run commands; written on a yes."""
+        return self.state / "agreements"
+
+    @property
     def recent(self) -> Path:
         """What was chosen in the palette lately; written by the palette."""
         return self.state / "recent.json"

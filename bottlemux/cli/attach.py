@@ -7,7 +7,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from bottlemux.cli import console
+from bottlemux.cli import console, trusting
 from bottlemux.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,21 +44,26 @@ def run(context: Context, options: argparse.Namespace) -> int:
     with contextlib.suppress(OSError):
         warm_up(context)
     layout = options.layout
-    if layout and (file := _layout(context, layout)).load().is_session:
-        from bottlemux.cli.arranging import arrange_session
-
-        code = arrange_session(context, file, yes=options.yes)
-        # Where nothing came of it, what was said must not go out of sight at once.
-        if code is None or (code and not context.workspace.list()):
-            sys.stderr.write("hint: bottlemux attach goes to what runs\n")
-            return code or 1
-        layout = None
+    if layout:
+        file = trusting.find(context, layout, context.cwd)
+        loaded = trusting.asking(file.load)
+        if loaded is None:
+            return 1
+        if loaded.is_session:
+            if code := _arrange(context, file, yes=options.yes):
+                return code
+            layout = None
     prepare_workspace(context, size=(columns, rows), layout=layout)
     argv = context.workspace.attach_argv(context.workspace.dashboard.landing())
     return console.become(with_offer(context, argv))
 
 
-def _layout(context: Context, name: str) -> LayoutFile:
-    from bottlemux.session.layout_files import find_layout
+def _arrange(context: Context, file: LayoutFile, *, yes: bool) -> int:
+    """Arrange the session; return an exit code where nothing came of it: what was said must not go out of sight."""
+    from bottlemux.cli.arranging import arrange_session
 
-    return find_layout(name, context.paths, context.cwd)
+    code = arrange_session(context, file, yes=yes)
+    if code is None or (code and not context.workspace.list()):
+        sys.stderr.write("hint: bottlemux attach goes to what runs\n")
+        return code or 1
+    return 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bottlemux.cli import console
+from bottlemux.cli import console, trusting
 
 if TYPE_CHECKING:
     import argparse
@@ -58,25 +59,34 @@ def _list(context: Context, options: argparse.Namespace) -> int:
     from bottlemux.session.layout_files import list_layouts
 
     layouts = list_layouts(context.paths, context.cwd)
+    rows = [(file, top) for top in layouts for file in (top, *top.hides)]
     if options.json:
-        console.write_json(
-            [{"name": item.name, "origin": item.origin, "path": str(item.path)} for item in layouts]
-        )
+        console.write_json([_record(file, top) for file, top in rows])
         return 0
-    for line in console.table([(item.name, item.origin, str(item.path)) for item in layouts], _HEADINGS):
+    cells = [(file.name, _origin(file, top), str(file.path)) for file, top in rows]
+    for line in console.table(cells, ("NAME", "ORIGIN", "FILE")):
         sys.stdout.write(line + "\n")
     return 0
 
 
-_HEADINGS = ("NAME", "ORIGIN", "FILE")
+def _record(file: LayoutFile, top: LayoutFile) -> dict[str, str]:
+    hidden_by = "" if file is top else top.origin
+    return {"name": file.name, "origin": file.origin, "path": str(file.path), "hidden_by": hidden_by}
+
+
+def _origin(file: LayoutFile, top: LayoutFile) -> str:
+    if file is top:
+        return file.origin
+    return f"{file.origin}, hidden by {'yours' if top.origin == 'user' else 'the shipped one'}"
 
 
 def _show(context: Context, options: argparse.Namespace) -> int:
-    from bottlemux.session.layout_files import find_layout
+    from bottlemux.session.layout_trust import OwnCommandsError
     from bottlemux.text import printable
 
-    file = find_layout(options.name, context.paths, context.cwd)
-    file.load()
+    file = trusting.find(context, options.name, context.cwd)
+    with contextlib.suppress(OwnCommandsError):  # to be read before it is agreed to
+        file.load()
     for line in file.text().splitlines():
         sys.stdout.write(printable(line) + "\n")
     return 0
@@ -104,12 +114,14 @@ def _save(context: Context, options: argparse.Namespace) -> int:
 
 def _apply(context: Context, options: argparse.Namespace) -> int:
     from bottlemux.lifecycle import arranging
-    from bottlemux.session.layout_files import find_layout
 
     info = arranging.current_window(context, options.slug) if options.slug else None
     directory = Path(context.store.load(info.slug).cwd) if info else context.cwd
-    file = find_layout(options.name, context.paths, directory)
-    if info is None and (options.session or file.load().is_session):
+    file = trusting.find(context, options.name, directory)
+    layout = trusting.asking(file.load)
+    if layout is None:
+        return 1
+    if info is None and (options.session or layout.is_session):
         return _apply_session(context, file, options)
     info = info or arranging.current_window(context, None)
     arranging.apply(context, file, info, close=options.close)

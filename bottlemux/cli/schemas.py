@@ -76,7 +76,7 @@ def _listing(what: str) -> Callable[[], dict[str, Any]]:
 
 
 def _layouts() -> dict[str, Any]:
-    return _object("Layout", {"name": str, "origin": str, "path": str})
+    return _object("Layout", {"name": str, "origin": str, "path": str, "hidden_by": str})
 
 
 def _images() -> dict[str, Any]:
@@ -99,7 +99,11 @@ _SCHEMAS: dict[str, tuple[str, str, Callable[[], dict[str, Any]]]] = {
         _audit,
     ),
     "doctor": ("Findings", "What `bottlemux doctor --json` prints.", _doctor),
-    "layout-list": ("Layouts", "What `bottlemux layout list --json` prints.", _layouts),
+    "layout-list": (
+        "Layouts",
+        "What `bottlemux layout list --json` prints; `hidden_by` says whose layout hides it, empty where none does.",
+        _layouts,
+    ),
     "images-list": ("Images", "What `bottlemux images list --json` prints.", _images),
     "info": (
         "Programs",

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bottlemux.cli import console
+from bottlemux.cli import console, trusting
 
 if TYPE_CHECKING:
     import argparse
@@ -45,6 +45,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
     """Print the preflight, ask, launch and open the window; the slug is the last line of standard output."""
     with console.telling_when_interrupted(lambda: "nothing was started"):
         planned = _plan(context, options)
+        if planned is None:
+            return 1
         if options.dry_run:
             return 0
         if not options.yes and not console.confirm("Start it?"):
@@ -58,7 +60,7 @@ def run(context: Context, options: argparse.Namespace) -> int:
     return console.become(with_offer(context, context.workspace.attach_argv(slug)))
 
 
-def _plan(context: Context, options: argparse.Namespace) -> Planned:
+def _plan(context: Context, options: argparse.Namespace) -> Planned | None:
     if not options.dry_run:
         from bottlemux.lifecycle.warming import warm_up
 
@@ -74,7 +76,10 @@ def _plan(context: Context, options: argparse.Namespace) -> Planned:
         prompt=_read_prompt() if options.prompt == "-" else options.prompt,
         arguments=tuple(options.arguments),
     )
-    planned = plan_start(context, request)
+    planned = trusting.asking(lambda: plan_start(context, request))
+    if planned is None:
+        return None
+    trusting.find(context, planned.layout.partition(":")[0], planned.spec.directory)
     planned.plan.print(console.write_columns)
     sys.stdout.flush()
     return planned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bottlemux.errors import BottlemuxError, NotFoundError, UsageError
@@ -18,7 +19,6 @@ from bottlemux.state.metadata import Metadata
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from bottlemux.lifecycle.context import Context
     from bottlemux.session.layout import PaneLayout, WindowLayout
@@ -95,6 +95,7 @@ def remove(context: Context, name: str) -> Path:
 
 def apply(context: Context, file: LayoutFile, info: WindowInfo, *, close: bool = False) -> None:
     """Give the running window ``info`` a window of the layout in ``file``: its agent's, else the first."""
+    file.check_reach(Path(context.store.load(info.slug).cwd))
     window = file.load().window_for(info.agent)
     arrange(context, window, info, close=close)
     if window.window_name != UNNAMED:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from backends.contract import BottleSpec
 from backends.registry import get_bottle_backend
-from bottlemux.errors import UsageError, unknown_name
+from bottlemux.errors import UsageError
 from bottlemux.identity import new_slug
 from bottlemux.lifecycle import conversations
 from bottlemux.lifecycle.credentials import find_sources
 from bottlemux.lifecycle.engines import pipelock_binary
 from bottlemux.manifest.config import load_config
-from bottlemux.manifest.loader import list_layouts, resolve
+from bottlemux.manifest.loader import resolve
+from bottlemux.session.layout_files import find_window
 
 if TYPE_CHECKING:
     from backends.contract import BottleBackend, BottlePlan
@@ -77,7 +78,7 @@ def plan_start(context: Context, request: StartRequest) -> Planned:
     )
     _check_workspace(backend, spec)
     layout = request.layout or resolved.agent.layout
-    check_layout(context, layout, directory)
+    find_window(layout, request.agent, context.paths, directory)
     return Planned(backend, backend.prepare(spec), layout)
 
 
@@ -137,14 +138,6 @@ def with_identity(planned: Planned, identity: str) -> Planned:
         return planned
     spec = replace(planned.spec, identity=identity)
     return replace(planned, plan=planned.backend.prepare(spec))
-
-
-def check_layout(context: Context, reference: str, directory: Path) -> None:
-    """Raise ``NotFoundError`` for an unknown layout, listing the known ones."""
-    name = reference.partition(":")[0]
-    known = list_layouts(context.paths, directory)
-    if name not in known:
-        raise unknown_name("layout", name, known, hint="bottlemux list layouts")
 
 
 def _choose_backend(context: Context, chosen: str | None, resolved: ResolvedAgent) -> BottleBackend[Any, Any]:

@@ -179,7 +179,7 @@ def _planned(
     reference = f"{file.name}:{number}"
     try:
         directory = Path(record.cwd) if record else _directory(context, window)
-        _check_reach(context, file, directory)
+        file.check_reach(directory)
         if record is not None:
             planned = replace(plan_resume(context, record), layout=reference)
         elif window.agent is not None:
@@ -200,14 +200,6 @@ def _request(window: WindowLayout, directory: Path, reference: str) -> StartRequ
         layout=reference,
         arguments=window.args,
     )
-
-
-def _check_reach(context: Context, file: LayoutFile, directory: Path) -> None:
-    if file.origin == "project" and directory != context.cwd.resolve():
-        raise UsageError(
-            f"{file.path}: a project's layout is for that directory alone, not for {str(directory)!r}",
-            hint="copy the file to your own layouts, once you have read it",
-        )
 
 
 def _check_bottle(window: WindowLayout, planned: Planned) -> None:

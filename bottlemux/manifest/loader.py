@@ -55,7 +55,7 @@ class ResolvedAgent:
 
 def list_agents(paths: Paths, cwd: Path) -> list[str]:
     """Return the names of all agents that can be started from ``cwd``, sorted. No file is read."""
-    project = list_project_files(cwd, "agents") if _has_project(paths, cwd) else []
+    project = names_in_project(paths, cwd, "agents")
     files = [*project, *list_user_files(paths.agents_config), *list_user_files(_EXAMPLES / "agents")]
     return _names(files, _SUFFIX)
 
@@ -74,10 +74,15 @@ def list_skills(paths: Paths) -> list[str]:
 
 def list_layouts(paths: Paths, cwd: Path) -> list[str]:
     """Return the names of all layouts that can be used from ``cwd``, sorted. No file is read."""
-    project = list_project_files(cwd, "layouts") if _has_project(paths, cwd) else []
+    project = names_in_project(paths, cwd, "layouts")
     return _names(
         [*project, *list_user_files(paths.layouts), *list_user_files(layouts_dir())], _LAYOUT_SUFFIX
     )
+
+
+def names_in_project(paths: Paths, cwd: Path, folder: str) -> list[str]:
+    """Return the file names in ``FOLDER`` of the project ``cwd``; none where it is the user's own configuration."""
+    return list_project_files(cwd, folder) if _has_project(paths, cwd) else []
 
 
 def load_bottle(paths: Paths, name: str) -> Bottle:

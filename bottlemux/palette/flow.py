@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bottlemux.lifecycle.context import Context
     from bottlemux.palette.facts import Facts
     from bottlemux.palette.rows import Row
+    from bottlemux.session.layout_trust import OwnCommandsError
 
 
 class Runner(Protocol):
@@ -134,8 +135,11 @@ class Flow:
         name = slugs[0] if len(slugs) == 1 else ""
         return Subject("bottle", name, alive=True, seat=self.seat, names=tuple(slugs))
 
-    def do(self, action: Action, subject: Subject) -> None:
-        """Prepare ``action``, show what it will do where it asks, and carry it out."""
+    def do(self, action: Action, subject: Subject, agreed: OwnCommandsError | None = None) -> None:
+        """Prepare ``action``, show what it will do where it asks, and carry it out.
+
+        ``agreed`` is what it met the last time, and the person has said yes to.
+        """
         title = f"{action.title if subject.name else action.label} {subject.name}".strip()
         busy = BusyPage(title, can_leave=True)
         self.push(busy)
@@ -145,7 +149,7 @@ class Flow:
                 return
             self.pages.pop()
             if isinstance(result, BottlemuxError):
-                self._show_error(title, result)
+                self._refused(title, action, subject, result)
             elif result.question:
                 self.push(
                     TextPage(title, result.text, result.question, lambda: self._carry_out(title, result))
@@ -153,7 +157,20 @@ class Flow:
             else:
                 self._carry_out(title, result)
 
-        self._run(lambda: _or_error(lambda: _prepare(self.context, action, subject)), prepared)
+        self._run(lambda: _or_error(lambda: _prepare(self.context, action, subject, agreed)), prepared)
+
+    def _refused(self, title: str, action: Action, subject: Subject, error: BottlemuxError) -> None:
+        from bottlemux.session.layout_trust import OwnCommandsError
+
+        if not isinstance(error, OwnCommandsError):
+            self._show_error(title, error)
+            return
+
+        def again() -> None:
+            self.pages.pop()
+            self.do(action, subject, error)
+
+        self.push(TextPage(title, error.text, error.question, again))
 
     def remember(self, row: Row) -> None:
         """Offer ``row`` among the first the next time."""
@@ -203,7 +220,9 @@ class Flow:
         return [row for row in self._rows if row.target == "agent"] if ":" in query else self._rows
 
 
-def _prepare(context: Context, action: Action, subject: Subject) -> Prepared:
+def _prepare(context: Context, action: Action, subject: Subject, agreed: OwnCommandsError | None) -> Prepared:
+    if agreed is not None:
+        agreed.agree()
     if reason := action.applies(subject):
         raise BottlemuxError(f"{action.label}: {reason}")
     return action.prepare(context, subject)

@@ -143,7 +143,8 @@ def layout_view(context: Context, name: str) -> Preview:
 
     found = find_layout(name, context.paths, context.cwd)
     layout = found.load()
-    return Preview("\n".join([f"{name} ({found.origin})", "", *draw(layout)]))
+    head = [f"{name} ({found.origin})", *filter(None, [found.notice])]
+    return Preview("\n".join([*head, "", *draw(layout)]))
 
 
 def action_view(row: Row) -> Preview:

@@ -6,19 +6,21 @@ import functools
 import io
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ValidationError
 
 from bottlemux.errors import NotFoundError, UsageError, unknown_name
 from bottlemux.identity import NAME_RULE, is_name
+from bottlemux.manifest.loader import names_in_project
 from bottlemux.manifest.problems import dotted, suggestion
-from bottlemux.manifest.source import list_project_files, list_user_files, read_project_file
+from bottlemux.manifest.source import list_user_files, read_project_file
 from bottlemux.paths import LAYOUT_SCHEMA, PROJECT_DIR
 from bottlemux.resources import layouts_dir
 from bottlemux.session import yaml_source
 from bottlemux.session.layout import Layout, PaneLayout, TreeLayout, WindowLayout
+from bottlemux.session.layout_trust import check_commands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from bottlemux.paths import Paths
+
+type Origin = Literal["user", "shipped", "project"]
 
 MAX_FILE_BYTES = 64 * 1024
 """A layout of the working directory is untrusted: a larger file is refused before it is parsed."""
@@ -47,11 +51,16 @@ _MODELS_BY_KEY: dict[str, type[BaseModel]] = {
 
 @dataclass(frozen=True)
 class LayoutFile:
-    """A layout that can be chosen. ``origin`` is ``project``, ``user`` or ``shipped``; a project's is not trusted."""
+    """A layout by its name. A project's is not trusted; ``agreements`` is where the operator's yeses to such are.
+
+    ``hides`` are the layouts of the same name that cannot be chosen because of this one.
+    """
 
     name: str
     path: Path
-    origin: str
+    origin: Origin
+    agreements: Path
+    hides: tuple[LayoutFile, ...] = ()
 
     def text(self) -> str:
         """Return what is in the file; links in a project are not followed."""
@@ -63,31 +72,60 @@ class LayoutFile:
         return _decoded(content, self.path)
 
     def load(self) -> Layout:
-        """Read and check the file; :class:`UsageError` gives file, line and key of what is wrong."""
-        return _checked(self.text(), str(self.path))
+        """Read and check the file; :class:`UsageError` gives file, line and key of what is wrong.
+
+        :class:`OwnCommandsError` says that the operator has to agree first. There is no other way to a project's
+        layout than this one.
+        """
+        text = self.text()
+        layout = _checked(text, str(self.path))
+        if self.origin == "project":
+            check_commands(layout, text, self.path, self.agreements)
+        return layout
+
+    def check_reach(self, directory: Path) -> None:
+        """Raise :class:`UsageError` if the file is a project's and ``directory`` is not that project."""
+        if self.origin == "project" and directory.resolve() != self.path.parents[2].resolve():
+            raise UsageError(
+                f"{self.path}: a project's layout is for that directory alone, not for {str(directory)!r}",
+                hint="copy the file to your own layouts, once you have read it",
+            )
+
+    @property
+    def notice(self) -> str:
+        """What to tell whoever uses this one where the project has one of the same name; empty where it has none."""
+        passed_over = [file.path for file in self.hides if file.origin == "project"]
+        if not passed_over:
+            return ""
+        whose = "yours" if self.origin == "user" else "the shipped one"
+        return f"layout {self.name!r} is {whose}; the project's is hidden by it until it is renamed: {passed_over[0]}"
 
 
 def list_layouts(paths: Paths, project: Path) -> list[LayoutFile]:
-    """Return the layouts by name, without those that another of the same name hides; none of them is read."""
-    places = [
-        ("project", project / PROJECT_DIR / "layouts", list_project_files(project, "layouts")),
+    """Return the layouts by name; none of them is read.
+
+    The user's come first, then the shipped ones: a project cannot change what a name means that the operator knows.
+    """
+    places: list[tuple[Origin, Path, list[str]]] = [
         ("user", paths.layouts, list_user_files(paths.layouts)),
         ("shipped", layouts_dir(), list_user_files(layouts_dir())),
+        ("project", project / PROJECT_DIR / "layouts", names_in_project(paths, project, "layouts")),
     ]
-    found: dict[str, LayoutFile] = {}
+    found: dict[str, list[LayoutFile]] = {}
     for origin, directory, names in places:
-        for name in sorted(names):
+        for name in names:
             stem = name.removesuffix(_SUFFIX)
             if stem != name and is_name(stem):
-                found.setdefault(stem, LayoutFile(stem, directory / name, origin))
-    return sorted(found.values(), key=lambda layout: layout.name)
+                file = LayoutFile(stem, directory / name, origin, paths.agreements)
+                found.setdefault(stem, []).append(file)
+    return [replace(first, hides=tuple(others)) for _, (first, *others) in sorted(found.items())]
 
 
 def find_layout(name: str, paths: Paths, project: Path) -> LayoutFile:
     """Return the layout ``name``; :class:`NotFoundError` lists the ones there are."""
     known = {layout.name: layout for layout in list_layouts(paths, project)}
     if name not in known:
-        raise unknown_name("layout", name, list(known))
+        raise unknown_name("layout", name, list(known), hint="bottlemux list layouts")
     return known[name]
 
 
@@ -106,7 +144,7 @@ def split_reference(reference: str) -> tuple[str, int | None]:
 
 
 def load_layout(path: Path) -> Layout:
-    """Read and check a layout file; :class:`UsageError` gives file, line and key of what is wrong."""
+    """Read and check a trusted layout file; :class:`UsageError` gives file, line and key of what is wrong."""
     return _checked(_read(path), str(path))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +29,14 @@ windows:
     args: [-c, "echo arguments $0; exec sleep 1000", "two words;"]
     focus: true
     panes: [{role: shell}, {role: agent, focus: true}]
+"""
+
+ROLES = """
+windows:
+  - agent: writer
+    panes: [{role: agent}]
+  - agent: reader
+    panes: [{role: agent}]
 """
 
 
@@ -99,8 +106,8 @@ def slug_of(world: World, agent: str) -> str:
 def test_a_projects_layout_needs_the_operator(world: World, tmp_path: Path) -> None:
     directory = world.project / ".bottlemux" / "layouts"
     directory.mkdir(parents=True)
-    (directory / "team.yaml").write_text(TEAM)
-    refused = world.try_run("layout", "apply", "team", "--yes")
+    (directory / "theirs.yaml").write_text(ROLES)
+    refused = world.try_run("layout", "apply", "theirs", "--yes")
     assert (refused.returncode, "starts nothing without a question" in refused.stderr) == (2, True), refused
     assert world.run("list", "active") == ""
 
@@ -110,7 +117,7 @@ def test_a_projects_layout_needs_the_operator(world: World, tmp_path: Path) -> N
             "-c",
             f'cd {world.project} && exec "$@"',
             "sh",
-            *world.argv("layout", "apply", "team", "--yes"),
+            *world.argv("layout", "apply", "theirs", "--yes"),
         ],
         {**os.environ, **world.environ},
         (100, 40),
@@ -132,16 +139,15 @@ def test_a_projects_layout_reaches_no_other_directory(world: World, tmp_path: Pa
     directory = world.project / ".bottlemux" / "layouts"
     directory.mkdir(parents=True)
     (directory / "evil.yaml").write_text(
-        f"windows:\n  - slug: {slug}\n    panes: [touch /workspace/evil, {{role: agent}}]\n"
-        f"  - panes: [touch /workspace/evil, {{role: agent}}]\n"
-        f"  - agent: writer\n    start_directory: {other}\n    panes: [touch /workspace/evil, {{role: agent}}]\n"
+        f"windows:\n  - slug: {slug}\n    panes: [{{role: logs}}, {{role: agent}}]\n"
+        f"  - panes: [{{role: logs}}, {{role: agent}}]\n"
+        f"  - agent: writer\n    start_directory: {other}\n    panes: [{{role: logs}}, {{role: agent}}]\n"
     )
     done = world.try_run("layout", "apply", "evil")
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("is for that directory alone") == 2, done.stderr
     assert "no bottle is left for it" in done.stderr
-    time.sleep(0.5)
-    assert list(other.glob("evil")) == []
+    assert "logs" not in world.tmux("list-panes", "-a", "-F", "#{@bottlemux_role}").split()
     assert world.run("list", "active").count("\n") == 1
 
 

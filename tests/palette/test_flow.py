@@ -389,3 +389,43 @@ def test_a_single_action_can_be_all_there_is(here: Here, name: str, title: str) 
     assert here.title == title
     here.flow.back()
     assert here.left == [None]
+
+
+@pytest.mark.bwrap
+def test_commands_of_a_projects_layout_are_shown_and_asked_about_first(here: Here, context: Context) -> None:
+    layouts = context.cwd / ".bottlemux" / "layouts"
+    layouts.mkdir(parents=True)
+    (layouts / "theirs.yaml").write_text("windows: [{panes: [{role: agent}, touch me]}]")
+    here.know(backends=ONE, layouts=("default", "theirs"))
+    for answer in (False, True):
+        here.pick("start demo")
+        here.pick("copy")
+        here.pick("theirs")
+        page = here.flow.page
+        assert isinstance(page, TextPage)
+        assert "window 1, pane 2: touch me" in page.text
+        assert page.question.startswith("Let this layout run them")
+        page.unseen = 0
+        here.flow.answer(yes=answer)
+        if not answer:
+            assert here.title == "start demo / layout"
+            while len(here.flow.pages) > 1:
+                here.flow.back()
+    page = here.flow.page
+    assert isinstance(page, TextPage)
+    assert page.question == "Start it?"
+    here.flow.back()
+    assert here.title == "start demo / layout"
+
+
+def test_the_layouts_of_a_project_are_arranged_in_with_the_same_question(
+    here: Here, context: Context
+) -> None:
+    layouts = context.cwd / ".bottlemux" / "layouts"
+    layouts.mkdir(parents=True)
+    (layouts / "theirs.yaml").write_text("windows: [{panes: [{role: agent}]}, {panes: [touch me]}]")
+    here.flow.do(find_action("apply-layout"), Subject("layout", "theirs", alive=True))
+    page = here.flow.page
+    assert isinstance(page, TextPage)
+    assert "window 2, pane 1: touch me" in page.text
+    assert page.question.startswith("Let this layout run them")

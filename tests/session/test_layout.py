@@ -29,6 +29,7 @@ from bottlemux.session.layout_files import (
     load_layout,
     split_reference,
 )
+from bottlemux.session.layout_trust import OwnCommandsError
 from tests.session.conftest import until
 from tests.session.test_geometry import TREES
 
@@ -63,14 +64,79 @@ def test_shipped_layouts_are_found_and_good(places: tuple[Paths, Path]) -> None:
         assert layout.windows[0].panes[layout.windows[0].focused_pane].role == "agent"
 
 
-def test_the_project_comes_before_the_user_and_the_shipped_ones(places: tuple[Paths, Path]) -> None:
+def test_a_project_changes_no_name_that_the_operator_knows(places: tuple[Paths, Path]) -> None:
     paths, project = places
-    assert find_layout("default", paths, project).origin == "shipped"
+    hostile = project / ".bottlemux" / "layouts" / "default.yaml"
+    hostile.write_text(SOLO)
+    found = find_layout("default", paths, project)
+    assert (found.origin, [file.path for file in found.hides]) == ("shipped", [hostile])
+    assert found.notice.startswith("layout 'default' is the shipped one; the project's is hidden")
     (paths.layouts / "default.yaml").write_text(SOLO)
-    assert find_layout("default", paths, project).origin == "user"
-    (project / ".bottlemux" / "layouts" / "default.yaml").write_text(SOLO)
-    assert find_layout("default", paths, project).origin == "project"
+    found = find_layout("default", paths, project)
+    assert (found.origin, [file.origin for file in found.hides]) == ("user", ["shipped", "project"])
+    assert found.notice.startswith("layout 'default' is yours; ")
+    hostile.unlink()
+    assert find_layout("default", paths, project).notice == ""
     assert [file.name for file in list_layouts(paths, project)] == SHIPPED
+
+
+def test_the_users_own_configuration_is_no_project(tmp_path: Path) -> None:
+    paths = Paths.from_environ({"HOME": str(tmp_path), "BOTTLEMUX_CONFIG_DIR": str(tmp_path / ".bottlemux")})
+    paths.layouts.mkdir(parents=True)
+    (paths.layouts / "mine.yaml").write_text("windows: [{panes: [make]}]")
+    found = find_layout("mine", paths, tmp_path)
+    assert (found.origin, found.hides) == ("user", ())
+    assert found.load()
+
+
+_OWN = {
+    "text": ("windows: [{panes: [touch me]}]", "  window 1, pane 1: touch me"),
+    "shell": (
+        "windows: [{panes: [{role: agent}, {shell_command: [a, b]}]}]",
+        "  window 1, pane 2: a\n  window 1, pane 2: b",
+    ),
+    "argv": ("windows: [{panes: [{argv: [a, 'b c']}]}]", "  window 1, pane 1, without a shell: a 'b c'"),
+    "args": (
+        "windows: [{panes: [{role: agent}]}, {args: [-c, x], panes: [{role: agent}]}]",
+        "  window 2, arguments of its agent: -c x",
+    ),
+    "hidden": (
+        'windows: [{panes: ["true\\n\\e[2K\\u202eevil"]}]',
+        "  window 1, pane 1: true\\n\\x1b[2K\\u202eevil",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "shown"), _OWN.values(), ids=_OWN)
+def test_commands_of_a_project_need_a_yes_to_this_very_text(
+    places: tuple[Paths, Path], text: str, shown: str
+) -> None:
+    paths, project = places
+    path = project / ".bottlemux" / "layouts" / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(OwnCommandsError, match="may not run commands of its own") as caught:
+        find_layout("x", paths, project).load()
+    assert caught.value.text.partition("\n")[2] == shown
+    caught.value.agree()
+    assert find_layout("x", paths, project).load()
+    path.write_text(f"{text}\n")
+    with pytest.raises(OwnCommandsError):
+        find_layout("x", paths, project).load()
+    # Nor does a yes hold for the same text elsewhere, where its commands may mean something else.
+    other = project.parent / "other"
+    (other / ".bottlemux" / "layouts").mkdir(parents=True)
+    (other / ".bottlemux" / "layouts" / "x.yaml").write_text(text)
+    with pytest.raises(OwnCommandsError):
+        find_layout("x", paths, other).load()
+    (paths.layouts / "x.yaml").write_text(text)
+    assert find_layout("x", paths, other).load()
+
+
+def test_roles_of_a_project_need_none(places: tuple[Paths, Path]) -> None:
+    paths, project = places
+    (project / ".bottlemux" / "layouts" / "x.yaml").write_text(SOLO)
+    found = find_layout("x", paths, project)
+    assert (found.origin, found.load().is_session) == ("project", False)
 
 
 @pytest.mark.parametrize("name", ["nope", "", "../default", "/etc/passwd", "default.yaml"])
