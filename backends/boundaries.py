@@ -28,6 +28,18 @@ def check_directory(spec: BottleSpec) -> None:
     if not spec.directory.is_dir():
         raise UsageError(f"{str(spec.directory)!r} is not a directory", topic="workspace")
     check_workspace(spec)
+    if not os.access(spec.directory, os.R_OK | os.X_OK):
+        raise UsageError(
+            f"you may not read {str(spec.directory)!r}",
+            hint="start in a directory of yours: --cwd DIR",
+            topic="workspace",
+        )
+    if spec.workspace == "mount" and not os.access(spec.directory, os.W_OK):
+        raise UsageError(
+            f"you may not write in {str(spec.directory)!r}, so an agent could not work in it",
+            hint="give the agent a copy of its own: --workspace copy",
+            topic="workspace",
+        )
     if spec.workspace == "clone" and not spec.resumed and not is_repository(spec.directory):
         raise UsageError(
             f"{str(spec.directory)!r} is not the top of a git repository, so it cannot be cloned",

@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def data_dir(name: str) -> Path:
-    """Return the directory of shipped data ``name`` (``layouts``, ``images``).
+    """Return the directory of shipped data ``name`` (``docs``, ``images``, ``layouts``).
 
     :class:`UnavailableError` if the installation lacks it.
     """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from backends import host_files
 from backends.contract import Availability, Bottle, BottleSpec
 from backends.local import LocalBackend
-from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError, UsageError
+from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError
 from bottlemux.files import write_atomic
 from bottlemux.state.liveness import identities, is_alive, may_run_elsewhere, read_status
 
@@ -114,16 +114,9 @@ class DockerBackend(LocalBackend["DockerPlan", "DockerCleanup"]):
         return Availability(available=True)
 
     def _validate(self, spec: BottleSpec) -> None:
-        from backends import boundaries, workspace
+        from backends import boundaries
 
-        if not spec.directory.is_dir():
-            raise UsageError(f"{str(spec.directory)!r} is not a directory")
-        boundaries.check_workspace(spec)
-        if spec.workspace == "clone" and not spec.resumed and not workspace.is_repository(spec.directory):
-            raise UsageError(
-                f"{str(spec.directory)!r} is not the top of a git repository, so it cannot be cloned",
-                hint="use --workspace mount or --workspace copy",
-            )
+        boundaries.check_directory(spec)
 
     def _resolve_plan(self, spec: BottleSpec) -> DockerPlan:
         if shutil.which("docker") is None:

@@ -99,6 +99,12 @@ def _proposals(paths: Paths) -> Names:
     }
 
 
+def _schemas(_paths: Paths) -> Names:
+    from bottlemux.cli.schemas import schema_names
+
+    return dict.fromkeys(schema_names(), "schema")
+
+
 def _topics(_paths: Paths) -> Names:
     from bottlemux.cli.dispatch import COMMANDS
     from bottlemux.cli.topics import topics
@@ -112,6 +118,7 @@ _NAMES: dict[str, Callable[[Paths], Names]] = {
     "ID": _proposals,
     "L": _layouts,
     "LAYOUT": _layouts,
+    "SCHEMA": _schemas,
     "SERVICE": _services,
     "SLUG": _slugs,
     "SLUG... TEXT": _slugs,

@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--man", action="store_true", help="print the manual page; bottlemux help --man | man -l -"
     )
     parser.add_argument(
-        "--schema", metavar="NAME", help="print the JSON Schema of what a command prints with --json"
+        "--schema", metavar="SCHEMA", help="print the JSON Schema of what a command prints with --json"
     )
     parser.set_defaults(run=run)
 

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from bottlemux.cli import console
+from bottlemux.resources import data_dir
 
 if TYPE_CHECKING:
     import argparse
@@ -64,9 +65,8 @@ def _programs(*, as_json: bool) -> int:
     rows = [(name, "yes" if found[name] else "no", preset.tested) for name, preset in PRESETS.items()]
     for line in console.table(rows, _HEADINGS):
         sys.stdout.write(line + "\n")
-    sys.stdout.write(
-        "\nAny other command line works too, started as it is. More: docs/reference/programs.md\n"
-    )
+    more = data_dir("docs") / "reference" / "programs.md"
+    sys.stdout.write(f"\nAny other command line works too, started as it is. More: {more}\n")
     return 0
 
 

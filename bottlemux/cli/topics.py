@@ -31,10 +31,14 @@ def _for_terminal(text: str) -> str:
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
         if not line.startswith("| "):
-            lines.append(re.sub(r"\[([^\]]*)\]\(([^)]*)\)", r"\1 (docs/\2)", line))
+            lines.append(re.sub(r"\[([^\]]*)\]\(([^)]*)\)", _file_named, line))
         elif not line.startswith("| ---") and cells[0] != "reason":
             lines += [cells[0], *(f"    {cell}" for cell in cells[1:])]
     return "\n".join(lines)
+
+
+def _file_named(link: re.Match[str]) -> str:
+    return f"{link[1]} ({data_dir('docs') / link[2]})"
 
 
 def _page() -> str:

@@ -37,6 +37,7 @@ TYPED = {
     "a layout": ("attach --layout rev", "bottlemux attach --layout review"),
     "a layout below an action": ("layout apply rev", "bottlemux layout apply review"),
     "a topic": ("help dash", "bottlemux help dashboard"),
+    "a schema": ("help --schema lay", "bottlemux help --schema layout-list"),
     "a directory": ("start quiet-one --cwd sub", "bottlemux start quiet-one --cwd subject/"),
     "below an action": ("approvals approve q7", "bottlemux approvals approve q7abc"),
 }

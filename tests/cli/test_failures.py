@@ -55,6 +55,33 @@ def test_a_directory_that_is_gone_keeps_only_start_from_working(
     assert "is not a directory" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("mode", "words", "told"),
+    [
+        (0o555, [], "you may not write in"),
+        (0o555, ["--workspace", "copy"], ""),
+        (0o300, ["--workspace", "copy"], "you may not read"),
+    ],
+    ids=["mounted", "copied", "unreadable"],
+)
+def test_a_directory_that_is_not_ours_to_use(
+    world: World, tmp_path: Path, mode: int, words: list[str], told: str
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir(mode=mode)
+    # Root without the capability to pass over modes is a user like any other; no warm process has it either.
+    environ = {**world.environ, "BOTTLEMUX_STATE_DIR": str(tmp_path / "state")}
+    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.getuid() == 0 else []
+    done = subprocess.run(
+        [*drop, *world.argv("start", "shell", "--dry-run", "--cwd", str(project), *words)],
+        cwd=world.project, env=environ, capture_output=True, encoding="utf-8", check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == (2 if told else 0), done.stderr
+    if told:
+        assert_one_line(done.stderr)
+        assert f"{told} '{project}'" in done.stderr
+
+
 @pytest.mark.usefixtures("slug")
 def test_a_directory_whose_name_is_not_text_is_refused_before_anything_is_made(
     world: World, tmp_path: Path

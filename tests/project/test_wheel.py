@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import sysconfig
@@ -94,6 +95,16 @@ def test_the_installed_wheel_runs_nothing_of_where_it_is_called(
     assert done.returncode == 0, done.stderr
     assert printed in done.stdout
     assert not (hostile.parent / "trace").exists()
+
+
+@pytest.mark.parametrize("arguments", [["info"], ["help", "manifest"]], ids=" ".join)
+def test_the_installed_wheel_names_files_that_are_there(
+    installed: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    printed = run(installed / "bottlemux", *arguments, cwd=tmp_path, HOME=str(tmp_path)).stdout
+    named = [Path(word) for word in re.findall(r"[^\s(]*docs/[^\s)]*", printed)]
+    assert named
+    assert [path for path in named if not path.is_relative_to(installed.parent) or not path.is_file()] == []
 
 
 def test_the_installed_packages_are_the_wheels(installed: Path, tmp_path: Path) -> None:
