@@ -53,7 +53,7 @@ def _apply_session(context: Context, file: LayoutFile) -> Prepared:
 
 
 def _save(context: Context, subject: Subject) -> Prepared:
-    from bottlemux.session.layout_files import check_name
+    from bottlemux.session.layout_files import check_name, find_layout
 
     name, slug = check_name(subject.typed), _in_front(subject)
     exists = (context.paths.layouts / f"{name}.yaml").exists()
@@ -62,7 +62,9 @@ def _save(context: Context, subject: Subject) -> Prepared:
         from bottlemux.lifecycle import arranging
 
         layout = arranging.capture(context, [arranging.current_window(context, slug)])
-        return Told(f"{arranging.save(context, name, layout, replace_old=exists)}: saved")
+        path = arranging.save(context, name, layout, replace_old=exists)
+        news = find_layout(name, context.paths, context.cwd).news
+        return Told("\n".join([f"{path}: saved", *filter(None, [news])]))
 
     text = f"there is a layout {name!r} of yours already" if exists else ""
     return Prepared(carry_out, text, "Replace it?" if exists else "")

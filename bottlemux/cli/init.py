@@ -11,6 +11,7 @@ from bottlemux.errors import UsageError
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from pathlib import Path
 
     from bottlemux.lifecycle.beginning import Answers
     from bottlemux.lifecycle.context import Context
@@ -45,6 +46,7 @@ def run(context: Context, options: argparse.Namespace) -> int:
         return 1
     bottle, agent = write_first(context.paths, answers)
     sys.stdout.write(f"wrote {bottle}\n      {agent}\n")
+    _say_which_wins(context, answers.name, agent)
     _say_how_to_go_on(context, answers)
     return 0
 
@@ -136,6 +138,15 @@ def _check_hosts(answer: str) -> None:
 def _check_workspace(answer: str) -> None:
     if answer not in _WORKSPACES:
         raise UsageError(f"{answer!r} is none of {', '.join(_WORKSPACES)}")
+
+
+def _say_which_wins(context: Context, name: str, agent: Path) -> None:
+    from bottlemux.manifest.loader import is_built_in, is_in_project
+
+    if is_built_in(name):
+        sys.stdout.write(f"note: {name!r} is yours from now on, no longer the shipped one\n")
+    if is_in_project(context.paths, name, context.cwd):
+        sys.stdout.write(f"note: in this directory {name!r} is the project's agent, not {agent}\n")
 
 
 def _say_how_to_go_on(context: Context, answers: Answers) -> None:

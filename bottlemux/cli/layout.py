@@ -101,6 +101,7 @@ def _schema(_context: Context, _options: argparse.Namespace) -> int:
 
 def _save(context: Context, options: argparse.Namespace) -> int:
     from bottlemux.lifecycle import arranging
+    from bottlemux.session.layout_files import find_layout
 
     windows = (
         context.workspace.list() if options.session else [arranging.current_window(context, options.slug)]
@@ -109,6 +110,8 @@ def _save(context: Context, options: argparse.Namespace) -> int:
         context, options.name, arranging.capture(context, windows), replace_old=options.force
     )
     sys.stdout.write(f"{path}: saved from {', '.join(window.slug for window in windows)}\n")
+    if news := find_layout(options.name, context.paths, context.cwd).news:
+        sys.stderr.write(f"{news}\n")
     return 0
 
 

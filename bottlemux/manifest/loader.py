@@ -60,6 +60,16 @@ def list_agents(paths: Paths, cwd: Path) -> list[str]:
     return _names(files, _SUFFIX)
 
 
+def is_built_in(agent: str) -> bool:
+    """Tell whether there is a built-in agent of this name; one of the user's hides it."""
+    return (_EXAMPLES / "agents" / f"{agent}{_SUFFIX}").exists()
+
+
+def is_in_project(paths: Paths, agent: str, cwd: Path) -> bool:
+    """Tell whether the project ``cwd`` has an agent of this name; it hides the user's there."""
+    return f"{agent}{_SUFFIX}" in names_in_project(paths, cwd, "agents")
+
+
 def list_bottles(paths: Paths) -> list[str]:
     """Return the names of all bottle manifests, sorted. No file is read."""
     return _names([*list_user_files(paths.bottles_config), *list_user_files(_EXAMPLES / "bottles")], _SUFFIX)

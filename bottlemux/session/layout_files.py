@@ -92,6 +92,13 @@ class LayoutFile:
             )
 
     @property
+    def news(self) -> str:
+        """What to tell whoever has just saved this one under a name that a shipped one has; empty where none has."""
+        if not any(file.origin == "shipped" for file in self.hides):
+            return ""
+        return f"layout {self.name!r} is yours from now on; back to the shipped one: bottlemux layout rm {self.name}"
+
+    @property
     def notice(self) -> str:
         """What to tell whoever uses this one where the project has one of the same name; empty where it has none."""
         passed_over = [file.path for file in self.hides if file.origin == "project"]

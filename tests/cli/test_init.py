@@ -98,6 +98,20 @@ def test_a_bad_answer_is_explained_and_asked_again(user: World) -> None:
     assert written(user) == {"bottles/dev.md", "agents/dev.md"}
 
 
+def test_who_wins_over_whom_is_said(user: World) -> None:
+    printed = user.run("init", "demo", "--yes")
+    assert "note: 'demo' is yours from now on, no longer the shipped one\n" in printed
+    agents = user.project / ".bottlemux" / "agents"
+    agents.mkdir(parents=True)
+    (agents / "web.md").write_text("---\nbottle: demo\n---\n")
+    printed = user.run("init", "web", "--yes")
+    wins = f"note: in this directory 'web' is the project's agent, not {user.config}/agents/web.md\n"
+    assert wins in printed
+    assert "is yours from now on" not in printed
+    assert "(defined by this project)" in user.run("start", "web", "--dry-run")
+    assert "'other'" not in user.run("init", "other", "--yes")
+
+
 @pytest.mark.parametrize("asked", range(3))
 @pytest.mark.parametrize("leave", ["\x03", "\x04"], ids=["ctrl-c", "ctrl-d"])
 def test_leaving_writes_nothing(user: World, asked: int, leave: str) -> None:

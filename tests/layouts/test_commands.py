@@ -45,6 +45,13 @@ def test_save_apply_show_rm(world: World) -> None:
     assert before.keys() == {"agent", "shell", "audit"}
     assert "saved from" in world.run("layout", "save", "mine", "--slug", slug)
     assert world.try_run("layout", "save", "mine").returncode == 1
+    hiding = world.try_run("layout", "save", "wide", "--slug", slug)
+    assert (
+        hiding.stderr
+        == "layout 'wide' is yours from now on; back to the shipped one: bottlemux layout rm wide\n"
+    )
+    world.run("layout", "rm", "wide")
+    assert world.run("layout", "show", "wide").count("role:") == 4
     assert world.run("layout", "apply", "review", "--slug", slug) == f"{slug}: now in layout review\n"
     assert {**before, "diff": _panes(world, slug)["diff"]} == _panes(world, slug)
     world.run("layout", "apply", "mine", "--close", "--slug", slug)
