@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
     from backends.docker.engine import Engine
 
+PATIENCE_S = 60
+_MEMORY = 512 << 20
+_CPUS = 1_000_000_000
+_PROCESSES = 64
+_MAX_OUTPUT = "64k"
 _NEEDED = ("sh", "git", "python3")
 _SCRIPT = (
     "for name in " + " ".join(_NEEDED) + '; do command -v "$name" >/dev/null || echo "missing $name"; done; '
@@ -39,20 +44,40 @@ def find_python(engine: Engine, image: str, cache: Path) -> str:
 
 
 def output_of(engine: Engine, image: str, script: str) -> str:
-    """Run a shell ``script`` in a container of its own, without network, and return what it printed."""
-    api = engine.api
+    """Run a shell ``script`` in a container of its own, and return what it printed, if that is not too much.
+
+    The image may be anybody's, its shell too: it gets no network, little of the machine, and not much time.
+    """
     with engine.translated(f"try the image {image}"):
-        host = api.create_host_config(
-            network_mode="none", cap_drop=["ALL"], security_opt=["no-new-privileges:true"]
-        )
-        container = api.create_container(image, ["/bin/sh", "-c", script], entrypoint=[], host_config=host)
+        host = engine.api.create_host_config(
+            network_mode="none", cap_drop=["ALL"], security_opt=["no-new-privileges:true"], read_only=True,
+            mem_limit=_MEMORY, memswap_limit=_MEMORY, nano_cpus=_CPUS, pids_limit=_PROCESSES,
+            log_config={"type": "json-file", "config": {"max-size": _MAX_OUTPUT, "max-file": "1"}},
+        )  # fmt: skip
+        container = engine.api.create_container(
+            image, ["/bin/sh", "-c", script], entrypoint=[], host_config=host, healthcheck={"test": ["NONE"]}
+        )["Id"]
         try:
-            api.start(container)
-            api.wait(container, timeout=60)
-            output: bytes = api.logs(container, stdout=True, stderr=False)
-            complaint: bytes = b"" if output else api.logs(container, stdout=False, stderr=True)
+            engine.api.start(container)
+            _wait(engine, image, container)
+            output: bytes = engine.api.logs(container, stdout=True, stderr=False)
+            complaint: bytes = b"" if output else engine.api.logs(container, stdout=False, stderr=True)
         finally:
-            api.remove_container(container, force=True)
+            engine.remove_container(container)
     if complaint:
         raise explained(f"run anything in the image {image}", complaint.decode(errors="replace"))
     return output.decode(errors="replace")
+
+
+def _wait(engine: Engine, image: str, container: str) -> None:
+    from requests.exceptions import RequestException
+
+    try:
+        engine.api.wait(container, timeout=PATIENCE_S)
+    except RequestException as error:
+        if not engine.api.inspect_container(container)["State"]["Running"]:
+            raise
+        raise UsageError(
+            f"the image {image!r} does not say within {PATIENCE_S} s what it has: its sh, git or python3 hangs",
+            hint="mend its Dockerfile, or build it FROM our agent image",
+        ) from error
