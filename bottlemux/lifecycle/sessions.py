@@ -17,9 +17,11 @@ from bottlemux.lifecycle import arranging, running
 from bottlemux.lifecycle.planning import StartRequest, plan_resume, plan_start
 from bottlemux.lifecycle.windows import window_for
 from bottlemux.session.building import SESSION
+from bottlemux.session.layout import UNNAMED
 from bottlemux.session.rearranging import swaps
 from bottlemux.session.workspace import DEFAULT_SIZE
 from bottlemux.state.metadata import Metadata
+from bottlemux.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,12 +54,12 @@ class Part:
 
     @property
     def name(self) -> str:
-        """What people call it."""
-        return (
-            (self.record.identity if self.record else self.slug)
-            or self.window.agent
-            or f"window {self.number}"
-        )
+        """What people call it: the window, by number and name, and whose it is; safe for a terminal."""
+        window = f"window {self.number}"
+        if self.window.window_name != UNNAMED:
+            window += f' "{printable(self.window.window_name)}"'
+        whose = (self.record.identity if self.record else self.slug) or self.window.agent
+        return f"{window}, {whose}" if whose else window
 
 
 @dataclass(frozen=True)
@@ -104,12 +106,18 @@ def plan_session(context: Context, file: LayoutFile) -> SessionPlan:
     windows = dict(enumerate(file.load().windows, start=1))
     matched = _matched(context, file, windows, records)
     parts = [
-        Part(number, window, slug=matched[number])
+        _running(number, window, records[matched[number]])
         if number in matched
         else _planned(context, file, number, window, records.get(window.slug or ""))
         for number, window in windows.items()
     ]
     return SessionPlan(file, tuple(parts))
+
+
+def _running(number: int, window: WindowLayout, record: Metadata) -> Part:
+    if problem := _mismatch(window, record.bottle, record.workspace):
+        return Part(number, window, record=record, problem=problem)
+    return Part(number, window, slug=record.identity)
 
 
 def carry_out(
@@ -152,12 +160,14 @@ def _matched(
         return (
             window.slug not in records
             and window.agent == record.agent
-            and window.bottle in {None, record.bottle}
+            and _mismatch(window, record.bottle, record.workspace) is None
             and (window.start_directory is None or _directory(context, window) == Path(record.cwd))
         )
 
-    def is_any(window: WindowLayout, _record: Metadata) -> bool:
-        return window.agent is None and window.slug is None
+    def is_any(window: WindowLayout, record: Metadata) -> bool:
+        if window.agent is not None or window.slug is not None:
+            return False
+        return _mismatch(window, record.bottle, record.workspace) is None
 
     matched: dict[int, str] = {}
     for fits in (is_the_one, is_of_the_kind, is_any):
@@ -186,10 +196,11 @@ def _planned(
             planned = plan_start(context, _request(window, directory, reference))
         else:
             raise NotFoundError("no bottle is left for it", hint=f"name its agent in {file.path}")
-        _check_bottle(window, planned)
+        if problem := _mismatch(window, planned.spec.resolved.bottle.name, planned.spec.workspace):
+            raise problem
         return Part(number, window, planned=planned, record=record)
     except BottlemuxError as error:
-        return Part(number, window, problem=error)
+        return Part(number, window, record=record, problem=error)
 
 
 def _request(window: WindowLayout, directory: Path, reference: str) -> StartRequest:
@@ -202,13 +213,16 @@ def _request(window: WindowLayout, directory: Path, reference: str) -> StartRequ
     )
 
 
-def _check_bottle(window: WindowLayout, planned: Planned) -> None:
-    has = planned.spec.resolved.bottle.name
-    if window.bottle not in {None, has}:
-        raise UsageError(
-            f"agent {planned.spec.resolved.agent.name!r} has bottle {has!r}, the layout wants {window.bottle!r}",
-            hint="change 'bottle' in the layout, or in the agent's manifest",
-        )
+def _mismatch(window: WindowLayout, bottle: str, workspace: str) -> UsageError | None:
+    """Return why what has this ``bottle`` and ``workspace`` is not what ``window`` is for."""
+    other = "leave its slug out to have another one" if window.slug else "in the agent's manifest"
+    for key, wanted, has in (("bottle", window.bottle, bottle), ("workspace", window.workspace, workspace)):
+        if wanted not in {None, has}:
+            return UsageError(
+                f"it has {key} {has!r}, the layout wants {wanted!r}",
+                hint=f"change {key!r} in the layout, or {other}",
+            )
+    return None
 
 
 def _launched(

@@ -62,12 +62,12 @@ def windows(world: World) -> list[str]:
 def test_what_is_named_is_started_and_what_fails_stops_no_other(world: World) -> None:
     refused = world.try_run("layout", "apply", "team")
     assert (refused.returncode, "no terminal to confirm" in refused.stderr) == (2, True)
-    assert "==== writer: new" in refused.stdout
+    assert '==== window 1 "the writer", writer: new' in refused.stdout
     assert world.run("list", "active") == ""
 
     done = world.try_run("layout", "apply", "team", "--yes")
     assert done.returncode == 4, done.stderr
-    assert "nobody: no agent 'nobody'" in done.stderr
+    assert "window 2, nobody: no agent 'nobody'" in done.stderr
     assert windows(world) == [
         "the writer|0",
         f"{slug_of(world, 'reader')}|1",
@@ -85,7 +85,10 @@ def test_what_is_named_is_started_and_what_fails_stops_no_other(world: World) ->
     assert [window.slug for window in first.windows] == [writer, reader]
     world.run("stop", "--all")
     done = world.try_run("layout", "apply", "friday", "--yes")
-    assert (done.returncode, f"==== {writer}: brought back" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, f'==== window 1 "the writer", {writer}: brought back' in done.stdout) == (
+        0,
+        True,
+    ), done.stderr
     world.run("layout", "save", "again", "--session")
     assert load_layout(world.config / "layouts" / "again.yaml") == first
     # The window of each is found again by a later resume.
