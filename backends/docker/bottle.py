@@ -13,6 +13,7 @@ from backends.docker import enter, linking, names
 from backends.docker.endpoint import is_elsewhere, login_variables
 from backends.terminal import terminal_environ
 from bottlemux.errors import BottlemuxError, UsageError
+from bottlemux.state.liveness import read_status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,11 +58,18 @@ class DockerBottle(Bottle):
     def _command(self, argv: tuple[str, ...], user: str, *, terminal: bool = False) -> enter.Command:
         if user not in _USERS:
             raise UsageError(f"a Docker bottle has the users {', '.join(_USERS)}, not {user!r}")
+        self._check_started()
         environ = terminal_environ() if terminal else {}
         container = names.agent_container(self.identity)
         return enter.Command(
             self._endpoint, container, argv, _USERS[user], environ=environ, terminal=terminal
         )
+
+    def _check_started(self) -> None:
+        """Refuse to enter a container whose walls are being built: the engine may hang of that while it halts one."""
+        status = read_status(self._paths.bottle(self.identity))
+        if status is not None and not status.init_pid and not is_elsewhere(self._endpoint):
+            raise BottlemuxError(f"{self.identity} is still starting", hint="try again in a moment")
 
     def close(self) -> None:
         """End the bottle and its sidecars and remove what the engine has of them."""

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backends.docker import images
+from backends.docker import images, walls
 from backends.docker.endpoint import find_endpoint
 from backends.docker.engine import Engine
 from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError, UsageError
 from tests.backends.world import until
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from .conftest import World
@@ -54,6 +55,24 @@ def test_it_is_brought_back(world: World, which: str, how: list[str]) -> None:
         world.backend.find(bottle.identity)
     again = world.launch(world.backend.prepare(replace(spec, resumed=True)))
     assert again.exec("cat ~/note").stdout == "kept\n"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only for a root operator are there walls to build")
+def test_nothing_enters_it_while_its_walls_are_built(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that joins a container as the engine halts it would halt too, and the engine then waits for it."""
+    build, refusals = walls.build, list[BottlemuxError]()
+    plan = world.plan()
+
+    def build_and_enter(process: int, trees: Sequence[walls.Tree]) -> None:
+        with pytest.raises(BottlemuxError) as caught:
+            world.backend.find(plan.spec.identity).exec("true")
+        refusals.append(caught.value)
+        build(process, trees)
+
+    monkeypatch.setattr(walls, "build", build_and_enter)
+    bottle = world.launch(plan)
+    assert [error.message for error in refusals] == [f"{bottle.identity} is still starting"]
+    assert bottle.exec("echo in").stdout == "in\n"
 
 
 def test_cleanup_finds_what_lost_its_sidecars_and_nothing_else(world: World) -> None:
