@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
+import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bottlemux.errors import BottlemuxError, UnavailableError, UsageError
@@ -27,13 +30,33 @@ _OWN: dict[str, str] = {
 """Name and module of the backends that come with bottlemux, the preferred one first; each has ``create``."""
 
 
-@functools.cache
 def _foreign() -> dict[str, EntryPoint]:
     """Return the backends that other distributions register. None of them can take the place of our own."""
+    return _registered(tuple((directory, _changed_at(directory)) for directory in sys.path))
+
+
+@functools.lru_cache(maxsize=1)
+def _registered(_places: tuple[tuple[str, int], ...]) -> dict[str, EntryPoint]:
+    """Read what every distribution registers: a hundred files, so not again before one was installed or removed."""
     from importlib.metadata import entry_points
 
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     return {name: found[name] for name in sorted(set(found) - set(_OWN))}
+
+
+def _changed_at(directory: str) -> int:
+    try:
+        return os.stat(directory).st_mtime_ns  # noqa: PTH116
+    except OSError:
+        return 0
+
+
+def preload() -> None:
+    """Do once what every listing begins with, in a process whose forks list bottles."""
+    _foreign()
+    nowhere = Path("/nonexistent")
+    for name in _OWN:
+        _factory(name)(Paths(nowhere, nowhere, nowhere))
 
 
 def _factory(kind: str) -> Factory:

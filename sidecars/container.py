@@ -9,6 +9,7 @@ the launcher goes away before that, everything ends.
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import os
 import signal
@@ -94,5 +95,9 @@ def _write(message: dict[str, object]) -> None:
 if __name__ == "__main__":
     from sidecars.supervisor import preload
 
+    # Nothing that is loaded here is ever given up: not looking for garbage in it saves a tenth of the time.
+    gc.disable()
     preload()
+    gc.freeze()
+    gc.enable()
     main()

@@ -27,6 +27,8 @@ _NEEDED_BY_START = (
     "bottlemux.session.workspace",
 )
 _NEEDED_LATER = (
+    "backends.registry:preload",
+    "bottlemux.cli.list_",
     "prompt_toolkit.application",
     "bottlemux.palette.rehearsal:preload",
     "bottlemux.cli.palette",
@@ -41,7 +43,6 @@ _NEEDED_LATER = (
     "bottlemux.actions.report",
     "bottlemux.palette.miniature",
     "bottlemux.palette.starting",
-    "bottlemux.cli.list_",
     "bottlemux.cli.status",
     "bottlemux.cli.approvals",
     "bottlemux.approvals.deciding",

@@ -36,12 +36,10 @@ ONE = 'return [ActiveAgent("other", "dev-00001", "dev", "2026-01-01T00:00:00Z", 
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    registry._foreign.cache_clear()
     registry._load.cache_clear()
     yield
     for name in ("other_module", "bubblewrap_module"):
         sys.modules.pop(name, None)
-    registry._foreign.cache_clear()
     registry._load.cache_clear()
 
 
@@ -84,6 +82,17 @@ def test_another_distribution_adds_one(tmp_path: Path, paths: Paths, monkeypatch
     assert registry.get_bottle_backend("other", paths=paths).name == "other"
     assert registry.get_bottle_backend("other@there", paths=paths).engine == "there"  # type: ignore[attr-defined]
     assert [one.slug for one in registry.enumerate_active_agents(paths=paths)] == ["dev-00001"]
+
+
+def test_one_that_is_installed_later_is_found(
+    tmp_path: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "site"
+    place.mkdir()
+    monkeypatch.syspath_prepend(place)
+    assert not backends.has_backend("other")
+    distribution(place, monkeypatch)
+    assert backends.has_backend("other")
 
 
 def test_none_takes_the_place_of_ours(tmp_path: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
