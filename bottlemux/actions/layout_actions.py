@@ -36,7 +36,7 @@ def _apply_session(context: Context, file: LayoutFile) -> Prepared:
     from bottlemux.lifecycle.sessions import carry_out, plan_session
 
     plan = plan_session(context, file)
-    lines: list[str] = [f"{part.name}: {part.problem.message}" for part in plan.failed if part.problem]
+    lines: list[str] = [f"{part.name}: {problem.message}" for part, problem in plan.failed]
 
     def report(part: Part, outcome: str | BottlemuxError) -> None:
         lines.append(

@@ -27,28 +27,28 @@ def arrange_session(context: Context, file: LayoutFile, *, yes: bool, close: boo
 
     open_missing(context, size=shutil.get_terminal_size(DEFAULT_SIZE))
     plan = plan_session(context, file)
-    code = 0
-    for part in plan.failed:
-        code = _failed(part, part.problem, code)
+    errors = [problem for _, problem in plan.failed]
+    for part, problem in plan.failed:
+        sys.stderr.write(f"{_line(part, problem)}\n")
     if plan.starting:
         if not _agreed(plan, yes=yes):
             sys.stderr.write("nothing was started\n")
             return None
         warm_up(context)
 
-    def report(part: Part, outcome: str | BottlemuxError) -> None:
-        nonlocal code
-        if isinstance(outcome, BottlemuxError):
-            code = _failed(part, outcome, code)
-        else:
-            sys.stderr.write(f"{outcome}: started\n")
+    starting = f"starting {console.counted(len(plan.starting), 'agent')}"
+    with console.progress(starting if plan.starting else "arranging the windows") as say:
 
-    with console.progress(f"starting {len(plan.starting)} agents"):
+        def report(part: Part, outcome: str | BottlemuxError) -> None:
+            if isinstance(outcome, BottlemuxError):
+                errors.append(outcome)
+            say(_line(part, outcome))
+
         slugs = carry_out(context, plan, report, close=close)
     for slug in slugs:
         sys.stdout.write(f"{slug}: now in layout {file.name}\n")
     sys.stdout.flush()
-    return code
+    return errors[0].exit_code if errors else 0
 
 
 def _agreed(plan: SessionPlan, *, yes: bool) -> bool:
@@ -70,11 +70,11 @@ def _agreed(plan: SessionPlan, *, yes: bool) -> bool:
         raise
 
 
-def _failed(part: Part, error: BottlemuxError | None, code: int) -> int:
-    """Say what failed; return the exit code of the first failure."""
+def _line(part: Part, outcome: str | BottlemuxError) -> str:
+    """Return what to say of ``part``, which started as a bottle or failed."""
     from bottlemux.text import printable
 
-    assert error is not None  # noqa: S101 - the caller has looked
-    hint = f" ({printable(error.hint.splitlines()[0])})" if error.hint else ""
-    sys.stderr.write(f"bottlemux: error: {part.name}: {printable(error.message)}{hint}\n")
-    return code or error.exit_code
+    if isinstance(outcome, str):
+        return f"{outcome}: started"
+    hint = f" ({printable(outcome.hint.splitlines()[0])})" if outcome.hint else ""
+    return f"bottlemux: error: {part.name}: {printable(outcome.message)}{hint}"

@@ -10,6 +10,7 @@ from bottlemux.errors import BottlemuxError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from bottlemux.lifecycle.cleaning import Leftover
     from bottlemux.lifecycle.context import Context
@@ -37,17 +38,17 @@ def run(context: Context, options: argparse.Namespace) -> int:
     if not options.yes and not console.confirm("Remove all of it?"):
         sys.stderr.write("nothing was removed\n")
         return 1
-    with console.progress("removing it"):
-        left = [leftover for leftover in leftovers if not _is_removed(leftover)]
+    with console.progress("removing it") as say:
+        left = [leftover for leftover in leftovers if not _is_removed(leftover, say)]
     count = sum(len(leftover.description.splitlines()) for leftover in leftovers if leftover not in left)
     sys.stdout.write(f"removed {console.counted(count, 'thing')}\n")
     return 1 if left else 0
 
 
-def _is_removed(leftover: Leftover) -> bool:
+def _is_removed(leftover: Leftover, say: Callable[[str], None]) -> bool:
     try:
         leftover.remove()
     except (BottlemuxError, OSError) as error:
-        sys.stderr.write(f"bottlemux: warning: {leftover.description.splitlines()[0]}: {error}\n")
+        say(f"bottlemux: warning: {leftover.description.splitlines()[0]}: {error}")
         return False
     return True

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _PATIENCE_S = 0.7
 _COLOURS = {"ok": "32", "warning": "33", "error": "31", "dim": "2"}
 _FRAMES = "|/-\\"
+_CLEAR_LINE = "\r\033[K"
 
 
 def coloured(text: str, meaning: str) -> str:
@@ -48,30 +49,44 @@ def confirm(question: str) -> bool:
 
 
 @contextlib.contextmanager
-def progress(text: str) -> Generator[None]:
-    """Show that something goes on, once it takes longer than a moment; only on a terminal."""
+def progress(text: str) -> Generator[Callable[[str], None]]:
+    """Show that something goes on, once it takes longer than a moment; only on a terminal.
+
+    Yields what alone may write meanwhile: it puts a line on standard error.
+    """
     if not sys.stderr.isatty():
-        yield
+        yield _say
         return
-    done = threading.Event()
-    spinner = threading.Thread(target=_spin, args=(text, done), daemon=True)
+    done, turn = threading.Event(), threading.Lock()
+    spinner = threading.Thread(target=_spin, args=(text, done, turn), daemon=True)
     spinner.start()
+
+    def say(line: str) -> None:
+        with turn:
+            _say(f"{_CLEAR_LINE}{line}")
+
     try:
-        yield
+        yield say
     finally:
         done.set()
         spinner.join()
 
 
-def _spin(text: str, done: threading.Event) -> None:
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _spin(text: str, done: threading.Event, turn: threading.Lock) -> None:
     if done.wait(_PATIENCE_S):
         return
     frame = 0
     while not done.wait(0.1):
-        sys.stderr.write(f"\r{_FRAMES[frame % len(_FRAMES)]} {text}")
-        sys.stderr.flush()
+        with turn:
+            sys.stderr.write(f"\r{_FRAMES[frame % len(_FRAMES)]} {text}")
+            sys.stderr.flush()
         frame += 1
-    sys.stderr.write("\r\033[K")
+    sys.stderr.write(_CLEAR_LINE)
     sys.stderr.flush()
 
 

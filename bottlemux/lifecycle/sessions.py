@@ -95,9 +95,9 @@ class SessionPlan:
         return "".join(lines)
 
     @property
-    def failed(self) -> tuple[Part, ...]:
-        """The parts that cannot be had."""
-        return tuple(part for part in self.parts if part.problem is not None)
+    def failed(self) -> tuple[tuple[Part, BottlemuxError], ...]:
+        """The parts that cannot be had, and why."""
+        return tuple((part, part.problem) for part in self.parts if part.problem is not None)
 
 
 def plan_session(context: Context, file: LayoutFile) -> SessionPlan:

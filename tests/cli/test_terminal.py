@@ -43,15 +43,27 @@ class Shell:
     def screen(self, *options: str) -> str:
         return self.world.tmux("capture-pane", "-p", *options, "-t", "=small:")
 
-    def run(self, *words: str, end: str = "\n> ") -> str:
-        """Type a command, and return the screen once the prompt is back."""
+    def type(self, *words: str) -> None:
+        """Type a command."""
         self.world.tmux("send-keys", "-t", "=small:", "-l", " ".join(["clear &&", *self.world.argv(*words)]))
         self.world.tmux("send-keys", "-t", "=small:", "Enter")
+
+    def run(self, *words: str, end: str = "\n> ") -> str:
+        """Type a command, and return the screen once the prompt is back."""
+        self.type(*words)
         until(
             lambda: "clear &&" not in self.screen() and end in f"{self.screen().rstrip()} ",
             f"the end of {words}",
         )
         return self.screen("-e")
+
+
+SLOW_TEAM = """
+windows:
+  - {agent: slow, panes: [{role: agent}]}
+  - {agent: nobody, panes: [{role: agent}]}
+  - {agent: shell, panes: [{role: agent}]}
+"""
 
 
 @pytest.fixture
@@ -137,3 +149,27 @@ def test_the_preflight_breaks_between_words_at_80_columns(world: World, shell: S
     assert shell.screen("-J").rstrip().removesuffix("\n>").splitlines() == screen, (
         "the terminal broke a line itself"
     )
+
+
+def test_what_is_told_while_something_goes_on_has_a_line_of_its_own(world: World, shell: Shell) -> None:
+    world.manifest(
+        "bottles", "slow",
+        "supervise: false\negress: {routes: [{host: example.com, token_ref: 'command:sh -c \"sleep 2; echo x\"'}]}",
+    )  # fmt: skip
+    world.manifest("agents", "slow", "bottle: slow\nprogram: [bash, --norc]")
+    (world.config / "layouts").mkdir(exist_ok=True)
+    (world.config / "layouts" / "slow.yaml").write_text(SLOW_TEAM)
+    seen: set[str] = set()
+
+    def looks() -> bool:
+        seen.update(line for line in shell.screen().splitlines() if "starting 2 agents" in line)
+        return "now in layout" in shell.screen()
+
+    shell.type("layout", "apply", "slow", "--yes")
+    until(looks, "the layout")
+    lines = shell.screen().splitlines()
+    started = [line.partition("-")[0] for line in lines if line.endswith(": started")]
+    assert started == ["slow", "shell"]
+    assert seen
+    assert {line[1:] for line in seen} == {" starting 2 agents"}
+    world.run("stop", "--all")
