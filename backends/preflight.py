@@ -50,11 +50,12 @@ def _network(plan: BottlePlan) -> Iterator[tuple[str, str]]:
         yield "network", "nothing"
         return
     for index, route in enumerate(bottle.egress.routes):
-        yield "network" if index == 0 else "", _route(route)
+        yield "network" if index == 0 else "", route_text(route)
     yield "scan", f"pipelock: {bottle.pipelock.mode} ({plan.spec.pipelock_binary})"
 
 
-def _route(route: Route) -> str:
+def route_text(route: Route) -> str:
+    """Return what ``route`` lets through, with which credential; escape it before it reaches a terminal."""
     port = "" if route.port == {"https": 443, "http": 80}[route.scheme] else f":{route.port}"
     text = f"{route.scheme}://{route.host}{port} {','.join(route.methods or ['any method'])}"
     text += f" {' '.join(route.paths)}" if route.paths else " any path"

@@ -24,13 +24,13 @@ def _approve_for_good(context: Context, subject: Subject) -> Prepared:
 def _approving(context: Context, subject: Subject, *, persist: bool) -> Prepared:
     from bottlemux.approvals.effects import check
     from bottlemux.approvals.finding import find
-    from bottlemux.approvals.showing import details, manifest_change
+    from bottlemux.approvals.showing import asked, manifest_change
 
     proposal = find(context.paths, subject.name)
     if proposal.kind == "capability":
         return _rebuilding(context, proposal, persist=persist)
     check(context.paths, proposal, persist=persist)
-    lines = list(details(context.paths, proposal))
+    lines = asked(context.paths, proposal)
     if persist:
         lines += ["", *manifest_change(context.paths, proposal)]
 
@@ -47,11 +47,11 @@ def _approving(context: Context, subject: Subject, *, persist: bool) -> Prepared
 def _rebuilding(context: Context, proposal: Proposal, *, persist: bool) -> Prepared:
     """The build takes long and is to be seen, so it gets the terminal."""
     from bottlemux.approvals.effects import check
-    from bottlemux.approvals.showing import details, manifest_change
+    from bottlemux.approvals.showing import asked, manifest_change
     from bottlemux.lifecycle.rebuilding import Rebuilding
 
     check(context.paths, proposal, persist=persist, rebuilder=Rebuilding(context, lambda _line: None))
-    lines = list(details(context.paths, proposal))
+    lines = asked(context.paths, proposal)
     if persist:
         lines += ["", *manifest_change(context.paths, proposal)]
     options = ["--hold", "--seen", proposal.content_hash, *(["--persist"] if persist else [])]
@@ -61,10 +61,10 @@ def _rebuilding(context: Context, proposal: Proposal, *, persist: bool) -> Prepa
 
 def _reject(context: Context, subject: Subject) -> Prepared:
     from bottlemux.approvals.finding import find
-    from bottlemux.approvals.showing import details
+    from bottlemux.approvals.showing import asked
 
     proposal = find(context.paths, subject.name)
-    lines = list(details(context.paths, proposal))
+    lines = asked(context.paths, proposal)
     if subject.typed:
         lines += ["", f"the agent is told: {subject.typed}"]
 

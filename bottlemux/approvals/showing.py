@@ -72,6 +72,13 @@ def details(paths: Paths, proposal: Proposal) -> Iterator[str]:
         yield from _change(paths, proposal)
 
 
+def asked(paths: Paths, proposal: Proposal) -> list[str]:
+    """Return :func:`details` with names and times last: what is asked for has to be seen on a small screen."""
+    lines = list(details(paths, proposal))
+    start = next(number for number, line in enumerate(lines) if line.startswith("asks "))
+    return [*lines[start:], "", *lines[:start]]
+
+
 def manifest_change(paths: Paths, proposal: Proposal) -> Iterator[str]:
     """Yield the lines that show what approving ``proposal`` for good would change in the bottle's manifest."""
     from bottlemux.approvals.persisting import new_manifest

@@ -36,7 +36,7 @@ class Row(NamedTuple):
     @property
     def needs_me(self) -> bool:
         """Whether the bottle waits for the operator."""
-        return bool(self.asks) or self.status.state in _NEEDS_ME
+        return self.status.state in _NEEDS_ME or (bool(self.asks) and not self.status.ended)
 
     @property
     def rank(self) -> int:

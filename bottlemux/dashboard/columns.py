@@ -45,7 +45,7 @@ def _number(count: int) -> str:
 def note(row: Row) -> str:
     """Return what the bottle waits for, or what is wrong with it."""
     if row.asks:
-        return f"wants {_request(row.asks[0])}"
+        return f"{'asked for' if row.status.ended else 'wants'} {_request(row.asks[0])}"
     return "" if row.status.state in _SELF_EXPLAINING else printable(row.status.reason)
 
 
@@ -94,7 +94,7 @@ class Table:
 
 def _state(row: Row, mark: Callable[[str], str]) -> str:
     # Who asks waits for the operator, whatever else it does.
-    shown = mark("waiting") if row.asks else mark(row.status.state)
+    shown = mark("waiting") if row.asks and row.needs_me else mark(row.status.state)
     return f"{fit(shown, 2)} {row.status.state}"
 
 

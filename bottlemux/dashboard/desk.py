@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from bottlemux.actions.model import Action
     from bottlemux.lifecycle.context import Context
+    from sidecars.supervise.proposal import Proposal
+
+_MAX_REQUEST = 120
 
 
 class Runner(Protocol):
@@ -101,35 +104,44 @@ class Desk:
                 directory = self.context.store.load(row.slug).cwd
         self._show("the palette", self.context.own_argv("palette", "--here", "--cwd", directory))
 
-    def decide(self, name: str, reason: str = "") -> None:
-        """Approve or reject what is asked for. What was not on the screen as a whole is shown first."""
+    def decide(self, name: str) -> None:
+        """Approve what is asked for. What was not on the screen as a whole is shown first."""
+        proposal = self._asked()
+        if proposal is not None:
+            shown = "\n".join(self.asked_whole)
+            subject = Subject("proposal", proposal.id)
+            self._do(find_action(name), subject, proposal.slug, lambda text: text == shown)
+
+    def reject(self) -> None:
+        """Ask for a reason, then reject what is selected now, whatever is selected by then."""
+        proposal = self._asked()
+        if proposal is None:
+            return
+
+        def done(reason: str) -> None:
+            subject = Subject("proposal", proposal.id, typed=reason)
+            self._do(find_action("reject"), subject, proposal.slug, lambda _text: True)
+
+        self.line = InputLine("reason: ", done, question=_rejecting(proposal))
+
+    def _asked(self) -> Proposal | None:
         proposal = self.board.proposal
         if proposal is None:
             self.notices.complain("nothing is asked for here: Tab goes to what is")
-            return
-        subject = Subject("proposal", proposal.id, typed=reason)
-        self._do(find_action(name), subject, proposal.slug, shown="\n".join(self.asked_whole))
-
-    def reject(self) -> None:
-        """Ask for a reason, then reject what is asked for."""
-        if self.board.proposal is None:
-            self.decide("reject")
-            return
-        self.line = InputLine("reason for the agent (Enter rejects, Esc does not): ", self._reject_with)
+        return proposal
 
     def next_ask(self) -> None:
         """Select what is asked for next, over all bottles."""
         if not self.board.next_proposal():
             self.notices.tell("no agent asks for anything")
 
-    def _reject_with(self, reason: str) -> None:
-        self.decide("reject", reason)
-
     # -- pages and lines
 
     def filter(self) -> None:
         """Type what the list is filtered by."""
-        self.line = InputLine("filter: ", self.board.search, self.board.search, self.board.query)
+        self.line = InputLine(
+            "filter (Esc clears it): ", self.board.search, self.board.search, self.board.query
+        )
 
     def enter(self, text: str) -> None:
         """Finish the line that is typed."""
@@ -200,7 +212,13 @@ class Desk:
             return
         self._do(action, subject, row.slug)
 
-    def _do(self, action: Action, subject: Subject, slug: str, *, shown: str = "") -> None:
+    def _do(
+        self,
+        action: Action,
+        subject: Subject,
+        slug: str,
+        was_shown: Callable[[str], bool] = lambda _text: False,
+    ) -> None:
         title = f"{action.title} {slug}"
         if slug in self.notices.busy:
             self.notices.complain(f"{title}: wait, {self.notices.busy[slug]}")
@@ -210,7 +228,7 @@ class Desk:
             self.notices.busy.pop(slug, None)
             if isinstance(result, BottlemuxError):
                 self._failed(title, result)
-            elif result.question and not _was_shown(action, result.text, shown):
+            elif result.question and not was_shown(result.text):
                 self.pages.append(_question(title, result, lambda: self._carry_out(action, slug, result)))
             else:
                 self._carry_out(action, slug, result)
@@ -264,9 +282,13 @@ def _question(title: str, prepared: Prepared, answer: Callable[[], None]) -> Tex
     return TextPage(title, text_lines(prepared.text), prepared.question, answer)
 
 
-def _was_shown(action: Action, text: str, shown: str) -> bool:
-    """Tell whether the screen showed what ``action`` is about; to reject, the reason is the person's own."""
-    return bool(shown) and (text == shown or (action.name == "reject" and text.startswith(shown)))
+def _rejecting(proposal: Proposal) -> str:
+    from bottlemux.approvals.showing import cut, request_text
+
+    what = cut(request_text(proposal), _MAX_REQUEST)
+    return (
+        f"reject what {proposal.slug} asks for: {what}? Enter rejects, with or without a reason; Esc does not"
+    )
 
 
 def _with_key(reason: str) -> str:

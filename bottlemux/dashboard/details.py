@@ -41,12 +41,12 @@ class Details(NamedTuple):
 
 def read_details(context: Context, row: Row, proposal: Proposal | None) -> Details:
     """Look at one bottle. Every line is safe to show; what cannot be read is a line that says so."""
-    from bottlemux.approvals.showing import details
+    from bottlemux.approvals.showing import asked
 
     return Details(
         row.slug,
         proposal.id if proposal is not None else "",
-        tuple(details(context.paths, proposal)) if proposal is not None else (),
+        tuple(asked(context.paths, proposal)) if proposal is not None else (),
         tuple(_facts(context, row)),
         tuple(_screen(context, row.slug)),
     )
@@ -65,6 +65,7 @@ def _facts(context: Context, row: Row) -> Iterator[str]:
 
 
 def _routes(context: Context, slug: str) -> Iterator[str]:
+    from backends.preflight import route_text
     from bottlemux.approvals.effects import present_routes
 
     try:
@@ -72,16 +73,7 @@ def _routes(context: Context, slug: str) -> Iterator[str]:
     except BottlemuxError as error:
         yield f"routes    {printable(error.message)}"
         return
-    yield from _listed(
-        "may reach", [_route(route.model_dump(mode="json")) for route in routes] or ["nothing"]
-    )
-
-
-def _route(route: dict[str, object]) -> str:
-    methods, paths = route.get("methods"), route.get("paths")
-    parts = [f"{route['scheme']}://{route['host']}:{route['port']}"]
-    parts += [json.dumps(part, ensure_ascii=True) for part in (methods, paths) if part]
-    return printable(" ".join(parts))
+    yield from _listed("may reach", [printable(route_text(route)) for route in routes] or ["nothing"])
 
 
 def _refusals(context: Context, row: Row) -> Iterator[str]:

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
     from bottlemux.dashboard.board import Row
     from bottlemux.dashboard.desk import Desk
+    from bottlemux.dashboard.pages import TextPage
 
 _DOUBLE_CLICK_S = 0.5
 _WHEEL_LINES = 3
+_ENDED = "It asked before it ended and waits no more: what you decide counts when R brings it back."
 _STYLES = {"+": "class:added", "-": "class:taken"}
 
 WELCOME = """No bottle yet.
@@ -59,6 +61,8 @@ class ListControl(UIControl):
         board = self._desk.board
         shown = board.shown
         room = max(1, height - 1)
+        if len(shown) > room:
+            room = max(1, room - 1)
         self._top = min(max(self._top, board.index - room + 1, 0), board.index)
         self._top = max(0, min(self._top, len(shown) - room))
         visible = shown[self._top : self._top + room]
@@ -66,8 +70,13 @@ class ListControl(UIControl):
         table = Table(shown, width - 2, self._desk.mark)
         lines: list[StyleAndTextTuples] = [plain(f"  {table.heading()}", "class:heading")]
         lines += [_row(table, row, selected=row.slug == board.selected) for row in visible]
+        hidden = {"above": self._top, "below": len(shown) - self._top - len(visible)}
+        if more := ", ".join(f"{count} more {where}" for where, count in hidden.items() if count):
+            lines.append(plain(f"  -- {more} --", "class:rule"))
         if not shown:
-            lines.append(plain("  nothing matches the filter: Esc clears it" if board.query else ""))
+            lines.append(
+                plain(f"  no bottle matches {board.query!r}: Esc shows all {len(board.rows)}", "class:hint")
+            )
         return content(lines)
 
     def mouse_handler(self, mouse_event: MouseEvent) -> NotImplementedOrNone:
@@ -116,14 +125,18 @@ class DetailsControl(UIControl):
         desk = self._desk
         details = desk.present_details
         asked = wrapped(details.asked, width)
-        whole = 0 < len(asked) <= height
+        row = desk.board.current
+        lines: list[StyleAndTextTuples] = []
+        if asked and row is not None and row.status.ended:
+            lines += [plain(line, "class:hint") for line in wrapped([_ENDED], width)]
+        whole = 0 < len(asked) <= height - len(lines)
         desk.asked_whole = details.asked if whole else ()
-        lines: list[StyleAndTextTuples] = [_diff_line(line) for line in asked[:height]]
+        lines += map(_diff_line, asked[: height - len(lines)])
         if asked and not whole:
-            lines[-1] = plain("[... a shows all of it]"[:width], "class:hint")
-        if lines:
+            lines[-1:] = [plain("[... a shows all of it]"[:width], "class:hint")]
+        if asked:
             lines.append(plain(""))
-        if (row := desk.board.current) is not None:
+        if row is not None:
             lines.append(
                 plain(f"{row.slug}: {row.status.state} for {age(row.status.since)}"[:width], "class:heading")
             )
@@ -156,7 +169,7 @@ class PageControl(UIControl):
         page.seen = page.seen or page.top + room >= len(lines)
         left = len(lines) - page.top - room
         heading: StyleAndTextTuples = [("class:heading", page.title)]
-        more = f"({left} more lines: Down, PageDown)" if left > 0 else ""
+        more = f"({left} more lines: {_more_keys(page)})" if left > 0 else ""
         question = f"{page.question} [y/N]" if page.question and page.seen else more
         asked: StyleAndTextTuples = [("class:question", question)]
         body: list[StyleAndTextTuples] = [
@@ -172,6 +185,10 @@ class PageControl(UIControl):
             return NotImplemented
         page.move(steps[mouse_event.event_type])
         return None
+
+
+def _more_keys(page: TextPage) -> str:
+    return "y shows them, and y again at the end is yes" if page.question else "Down, PageDown"
 
 
 def clickable(

@@ -30,9 +30,10 @@ class TextPage:
 
 @dataclass
 class InputLine:
-    """A line being typed. ``changed`` is called with every change, ``done`` with the whole on Enter."""
+    """A line being typed, below a ``question`` or none. ``changed`` gets every change, ``done`` the whole on Enter."""
 
     label: str
     done: Callable[[str], None]
     changed: Callable[[str], None] | None = None
     text: str = ""
+    question: str = ""

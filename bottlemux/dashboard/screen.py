@@ -63,10 +63,12 @@ def make_layout(
     typed = Window(BufferControl(line, input_processors=[BeforeInput(lambda: _label(desk))]), height=1)
     typing = Condition(lambda: desk.line is not None)
     told = Window(_text(lambda: _notices(desk, size()[0])), dont_extend_height=True)
+    asked = Window(_text(lambda: _question(desk, size()[0])), dont_extend_height=True)
     rows = [
         _line(lambda: _title(desk, trouble(), size()[0])),
         DynamicContainer(body.container),
         ConditionalContainer(told, Condition(lambda: desk.notices.latest is not None)),
+        ConditionalContainer(asked, Condition(lambda: bool(desk.line and desk.line.question))),
         ConditionalContainer(typed, typing),
         ConditionalContainer(_line(lambda: _footer(desk, size()[0])), ~typing),
     ]
@@ -139,6 +141,12 @@ def _whole_parts(parts: list[str], separator: str, width: int) -> str:
     return text[:width]
 
 
+def _question(desk: Desk, width: int) -> StyleAndTextTuples:
+    return (
+        [("class:question", "\n".join(wrapped([desk.line.question], width)))] if desk.line is not None else []
+    )
+
+
 def _notices(desk: Desk, width: int) -> StyleAndTextTuples:
     latest = desk.notices.latest
     if latest is None:
@@ -152,9 +160,17 @@ def _notices(desk: Desk, width: int) -> StyleAndTextTuples:
 
 def _footer(desk: Desk, width: int) -> StyleAndTextTuples:
     if desk.page is not None:
-        return [("", "y yes  n no  Up Down" if desk.page.question else "Esc back  Up Down")]
+        yes = "y yes" if desk.page.seen else "y more"
+        return [("", f"{yes}  n no  Up Down" if desk.page.question else "Esc back  Up Down")]
     fragments: StyleAndTextTuples = []
     used = 0
+    if desk.board.query:
+        fragments += [
+            clickable("Esc", "class:key", desk.back),
+            clickable(" clear filter", "", desk.back),
+            ("", "  "),
+        ]
+        used = sum(len(fragment[1]) for fragment in fragments)
     for key in KEYS:
         if key.word == "leave" and not desk.can_leave:
             continue

@@ -52,6 +52,16 @@ class BottleStatus:
     memory_bytes: int | None = None
 
     @property
+    def ended(self) -> bool:
+        """Whether the agent is gone: nobody waits for what it asked for, and a decision counts once it is back."""
+        return self.state == "exited"
+
+    @property
+    def waits(self) -> bool:
+        """Whether the agent waits for the operator."""
+        return self.state == "waiting" or (self.open_proposals > 0 and not self.ended)
+
+    @property
     def age_s(self) -> float | None:
         """For how many seconds it has been so; ``None`` if nobody knows."""
         try:
@@ -91,7 +101,7 @@ def with_usage(rows: Iterable[BottleStatus], usage: Mapping[str, Usage]) -> list
 def who_waits(rows: Iterable[BottleStatus], *, other_than: str = "") -> set[str]:
     """Return the bottles that wait for the operator; where there is none, those with an answer to read."""
     others = [row for row in rows if row.slug != other_than]
-    waiting = {row.slug for row in others if row.state == "waiting" or row.open_proposals}
+    waiting = {row.slug for row in others if row.waits}
     return waiting or {row.slug for row in others if row.state == "finished"}
 
 

@@ -129,7 +129,7 @@ class Watcher:
                 commands += status_commands(window, row.state)
                 commands += rename_commands(window, self._naming.title(window, row.state, row.open_proposals))
         commands += self._fitter.commands(windows.values())
-        waiting = sum(row.state == "waiting" or row.open_proposals > 0 for row in rows)
+        waiting = sum(row.waits for row in rows)
         if waiting != self._waiting and windows:
             commands.append(waiting_command(waiting))
         if commands:

@@ -128,12 +128,9 @@ def bottle_view(context: Context, slug: str) -> Preview:
 def proposal_view(context: Context, identifier: str) -> Preview:
     """Return the whole request, and what approving it would change."""
     from bottlemux.approvals.finding import find
-    from bottlemux.approvals.showing import details
+    from bottlemux.approvals.showing import asked
 
-    lines = list(details(context.paths, find(context.paths, identifier)))
-    # Names and times come last here: what is asked for has to be seen without scrolling.
-    start = next((number for number, line in enumerate(lines) if line.startswith("asks ")), 0)
-    return Preview("\n".join([*lines[start:], "", *lines[:start]]))
+    return Preview("\n".join(asked(context.paths, find(context.paths, identifier))))
 
 
 def layout_view(context: Context, name: str) -> Preview:

@@ -36,6 +36,16 @@ def test_those_that_need_me_come_first_and_those_that_ended_last() -> None:
     assert [slug[0] for slug in slugs(board)] == list("defbcag")
 
 
+def test_nobody_waits_for_what_an_ended_bottle_asked_for() -> None:
+    board = Board()
+    board.know([row("a-00000", "exited", asks=1), row("b-00000"), row("c-00000", "finished", asks=1)])
+    assert slugs(board) == ["c-00000", "b-00000", "a-00000"]
+    assert [each.slug for each in board.waiting] == ["c-00000"]
+    cells = Table(board.rows, 78, Naming().mark).cells(board.rows[2])
+    assert "asked for 0.example" in cells[-1]
+    assert Naming().mark("waiting") not in cells[0]
+
+
 def test_a_state_that_changes_nothing_for_me_moves_no_row() -> None:
     board = Board()
     board.know([row("a-00000"), row("b-00000", "working")])

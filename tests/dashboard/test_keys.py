@@ -12,6 +12,9 @@ import pytest
 
 from bottlemux.actions import catalogue
 from bottlemux.actions.model import Action, Prepared, Told
+from bottlemux.approvals.deciding import approve
+from bottlemux.dashboard.drawing import PageControl
+from bottlemux.dashboard.screen import _footer
 from bottlemux.errors import BottlemuxError
 
 from .conftest import audit, living, opened, routes, state, until
@@ -22,10 +25,23 @@ if TYPE_CHECKING:
     from bottlemux.lifecycle.context import Context
     from sidecars.supervise.proposal import Proposal
 
+    from .conftest import Typist
+
     type Ask = Callable[..., Proposal]
     type Make = Callable[[], str]
 
 UP, DOWN, ESCAPE, CTRL_C, ENTER, TAB = "\x1b[A", "\x1b[B", "\x1b", "\x03", "\r", "\t"
+
+
+def page_text(typist: Typist) -> str:
+    drawn = PageControl(typist.desk).create_content(80, 22)
+    return "\n".join(
+        "".join(part[1] for part in drawn.get_line(number)) for number in range(drawn.line_count)
+    )
+
+
+def footer_text(typist: Typist) -> str:
+    return "".join(part[1] for part in _footer(typist.desk, 80))
 
 
 @pytest.mark.parametrize("key", [pytest.param("q", id="q"), pytest.param(CTRL_C, id="ctrl-c")])
@@ -95,13 +111,17 @@ def test_what_was_not_shown_whole_is_shown_before_it_is_decided(
         assert not typist.desk.asked_whole
         typist.type("a")
         typist.sees_page("the end")
-        # Yes counts once the end was on the screen: until then it scrolls.
+        # Yes counts once the end was on the screen: until then it scrolls, and the last lines say so.
+        typist.sees(lambda: "y shows them, and y again at the end is yes" in page_text(typist))
+        assert footer_text(typist) == "y more  n no  Up Down"
         typist.type("y")
         typist.sees(lambda: typist.desk.page and typist.desk.page.top > 0)
         assert state(context, proposal).state == "pending"
         assert not typist.desk.page.seen  # type: ignore[union-attr]
         typist.type("\x1b[6~", "\x1b[6~", "\x1b[6~")
         typist.sees(lambda: typist.desk.page and typist.desk.page.seen)
+        assert "Approve it? [y/N]" in page_text(typist)
+        assert footer_text(typist) == "y yes  n no  Up Down"
         typist.type("y")
         typist.sees(lambda: state(context, proposal).state == "active")
 
@@ -153,6 +173,55 @@ def test_rejecting_asks_for_a_reason(context: Context, make_bottle: Make, ask: A
         typist.type("r", "use the mirror", ENTER)
         typist.sees(lambda: state(context, proposal).state == "rejected")
     assert state(context, proposal).note == "use the mirror"
+
+
+def test_what_was_selected_when_r_was_pressed_is_rejected_and_nothing_else(
+    context: Context, make_bottle: Make, ask: Ask
+) -> None:
+    slug = make_bottle()
+    first, second = ask(slug, "one.example.com"), ask(slug, "two.example.com")
+    with opened(context) as typist:
+        typist.sees_whole(first)
+        typist.type("r", "not this")
+        typist.sees(lambda: typist.desk.line)
+        assert typist.desk.line is not None
+        assert f"{slug} asks for: GET https://one.example.com:443" in typist.desk.line.question
+        approve(context.paths, first.id)
+        typist.sees(lambda: typist.desk.board.proposal == second)
+        typist.type(ENTER)
+        typist.sees_notice("was decided before")
+    assert state(context, second).state == "pending"
+
+
+def test_what_was_exchanged_while_the_reason_was_typed_is_not_rejected(
+    context: Context, make_bottle: Make, ask: Ask
+) -> None:
+    proposal = ask(make_bottle())
+    with opened(context) as typist:
+        typist.sees_whole(proposal)
+        typist.type("r", "not this")
+        typist.sees(lambda: typist.desk.line)
+        (file,) = context.paths.bottle(proposal.slug).proposals.glob(f"{proposal.id}*")
+        other = dataclasses.replace(proposal, reason="another one")
+        file.write_text(
+            file.read_text()
+            .replace(proposal.reason, other.reason)
+            .replace(proposal.content_hash, other.content_hash)
+        )
+        typist.type(ENTER)
+        typist.sees_notice("no proposal")
+    assert '"pending"' in file.read_text()
+
+
+def test_rejecting_asks_once_even_what_is_longer_than_the_screen(
+    context: Context, make_bottle: Make, ask: Ask
+) -> None:
+    proposal = ask(make_bottle(), reason="word " * 300)
+    with opened(context, size=(60, 15)) as typist:
+        typist.sees(lambda: typist.desk.present_details.asked)
+        typist.type("r", ENTER)
+        typist.sees(lambda: state(context, proposal).state == "rejected")
+        assert typist.desk.page is None
 
 
 def test_approving_for_good_shows_the_manifest_first(context: Context, make_bottle: Make, ask: Ask) -> None:
@@ -238,7 +307,12 @@ def test_slow_work_goes_on_beside_the_screen(
 ) -> None:
     one, two = sorted([make_bottle(), make_bottle()])
     proposal = ask(two)
-    with slow_stop(monkeypatch) as (begun, go_on), living(context, one), opened(context) as typist:  # type: ignore[misc]
+    with (
+        slow_stop(monkeypatch) as (begun, go_on),
+        living(context, one),
+        living(context, two),
+        opened(context) as typist,
+    ):  # type: ignore[misc]
         typist.sees_bottles(two, one)
         typist.type(DOWN, "s")
         assert begun.wait(10)

@@ -76,20 +76,61 @@ def test_every_size_shows_what_matters(
     quiet, asking = sorted([make_bottle(), make_bottle()])
     ask(asking)
     one = screen(size)
+    with living(context, asking):
+        one.run(DASHBOARD, cwd=context.cwd)
+        one.shows("1 needs you")
+        one.shows("exited")
+        until(lambda: "asks " in one.text() or size[1] < 15, one.text)
+        text = assert_fits(one, size)
+        rows = [line for line in text.splitlines() if quiet in line or asking in line]
+        assert asking in rows[0]
+        assert rows[0].startswith("> ")
+        assert "starting" in rows[0]
+        if size[0] >= 80:
+            assert "wants new.exa" in rows[0]
+        assert ("|" in text) == (size[0] >= 150)
+        one.keys("q")
+        assert one.dead() == "0"
+
+
+def test_what_an_ended_bottle_asked_for_waits_for_its_return(
+    screen: Screens, context: Context, make_bottle: Make, ask: Ask
+) -> None:
+    ended, asking = make_bottle(), make_bottle()
+    ask(ended, "later.example.com")
+    ask(asking)
+    one = screen((80, 24))
+    with living(context, asking):
+        one.run(DASHBOARD, cwd=context.cwd)
+        one.shows("2 bottles, 1 needs you, 2 requests")
+        one.keys("Tab")
+        text = one.shows("counts when R brings")
+        assert "asked for later.examp" in text
+        one.keys("a")
+        one.shows("(in force when the bottle comes back)")
+    assert routes(context, ended) == ["later.example.com"]
+
+
+def test_rows_that_are_not_on_the_screen_are_counted(
+    screen: Screens, context: Context, make_bottle: Make
+) -> None:
+    for _ in range(10):
+        make_bottle()
+    one = screen((60, 15))
     one.run(DASHBOARD, cwd=context.cwd)
-    one.shows("need you" if size[0] > 200 else "1 needs you")
-    one.shows("exited")
-    until(lambda: "proposal" in one.text() or size[1] < 15, one.text)
-    text = assert_fits(one, size)
-    rows = [line for line in text.splitlines() if quiet in line or asking in line]
-    assert asking in rows[0]
-    assert rows[0].startswith("> ")
-    assert "exited" in rows[0]
-    if size[0] >= 80:
-        assert "wants new.exa" in rows[0]
-    assert ("|" in text) == (size[0] >= 150)
-    one.keys("q")
-    assert one.dead() == "0"
+    one.shows("-- 6 more below --")
+    one.keys("Down", "Down", "Down", "Down")
+    one.shows("-- 1 more above, 5 more below --")
+    one.keys("End")
+    one.shows("-- 6 more above --")
+    one.type("/nothing like it")
+    text = one.shows("no bottle matches 'nothing like it': Esc shows all 10")
+    assert "more above" not in text
+    one.keys("Enter")
+    one.shows("Esc clear filter  Enter go")
+    one.keys("Escape")
+    one.hides("clear filter")
+    one.shows(" more ")
 
 
 def test_resizing_keeps_the_selection(screen: Screens, context: Context, make_bottle: Make) -> None:

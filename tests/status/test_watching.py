@@ -114,7 +114,7 @@ def row(slug: str, state: str, since: str = "t0", asks: int = 0) -> BottleStatus
 
 def test_who_waits_comes_before_who_finished() -> None:
     rows = [row("a-00000", "working"), row("b-00000", "finished"), row("c-00000", "waiting"),
-            row("d-00000", "working", asks=1)]  # fmt: skip
+            row("d-00000", "working", asks=1), row("e-00000", "exited", asks=1)]  # fmt: skip
     assert who_waits(rows) == {"c-00000", "d-00000"}
     assert who_waits(rows[:2]) == {"b-00000"}
     assert who_waits(rows, other_than="c-00000") == {"d-00000"}
