@@ -54,7 +54,7 @@ def key_bindings(context: Context) -> list[Binding]:
     """Return the whole table."""
     keys = keys_of_actions(context)
     return [
-        Binding(keys[action.name], action.help, tmux_command(context, action))
+        Binding(keys[action.name], action.help, tmux_command(context, action), action.name)
         for action in CATALOGUE
         if action.name in keys
     ]

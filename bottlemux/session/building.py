@@ -27,6 +27,8 @@ type Place = tuple[str, str]
 
 SESSION = "bottlemux"
 HISTORY_LINES = 50_000
+NAMED_ACTIONS = ("resume", "attach")
+"""The actions that texts in tmux tell a person to do, by :func:`key_or`."""
 
 _DELAY_S = 0.3
 
@@ -38,7 +40,7 @@ _CREATED = re.compile(r"(@\d+) (\d+) (\d+) (%\d+)")
 # Shown in a pane whose program ended. The slug is of harmless characters only.
 _DEAD_FORMAT = (
     "[ended: #{{?pane_dead_signal,signal #{{pane_dead_signal}},exit code #{{pane_dead_status}}}}] "
-    "bottlemux resume {slug} starts it again, #{{prefix}} x closes the pane"
+    "{resume} starts it again, #{{prefix}} x closes the pane"
 )
 
 # tmux's default shows the title of the pane there, which an agent chooses.
@@ -178,6 +180,17 @@ def pane_commands(window_id: str, slug: str, pane: PaneSpec, home: str = "/") ->
     return [_split(home, as_process(pane.argv), window_id), *_mark_pane(slug, pane, window_id)]
 
 
+def key_option(action: str) -> str:
+    """Return the server's option that says, as a format, what to press for ``action`` while our keys are bound."""
+    return f"@bottlemux_key_{action}"
+
+
+def key_or(action: str, command: str) -> str:
+    """Return the format of what does ``action``: the key where our keys are bound, or else ``command``."""
+    option = key_option(action)
+    return f"#{{?{option},#{{E:{option}}},{command}}}"
+
+
 def literal(text: str) -> str:
     """Return ``text`` for an argument in which tmux expands formats: ``#(...)`` would run a program."""
     return text.replace("#", "##")
@@ -215,7 +228,9 @@ def _split(home: str, process: Sequence[str], target: str = _LAST) -> Command:
 def _mark_window(spec: WindowSpec) -> list[Command]:
     options = {
         "remain-on-exit": "on",
-        "remain-on-exit-format": _DEAD_FORMAT.format(slug=spec.slug),
+        "remain-on-exit-format": _DEAD_FORMAT.format(
+            resume=key_or("resume", f"bottlemux resume {spec.slug}")
+        ),
         "allow-rename": "off",
         "allow-passthrough": "off",
         "@bottlemux_slug": spec.slug,

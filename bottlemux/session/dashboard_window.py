@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from bottlemux.session import building
-from bottlemux.session.building import SESSION, literal
+from bottlemux.session.building import SESSION, key_or, literal
 from bottlemux.session.commands import as_process, delayed
 from bottlemux.session.server import ServerGoneError, TmuxError
 
@@ -31,7 +31,7 @@ LIST_COMMAND = (
     "-F", "\t".join((_TAG, *(f"#{{{field}}}" for field in _FIELDS))),
 )  # fmt: skip
 
-_DEAD_FORMAT = "[the dashboard ended] bottlemux attach brings it back"
+_DEAD_FORMAT = f"[the dashboard ended] {key_or('attach', 'bottlemux attach')} brings it back"
 
 
 class _Pane(NamedTuple):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
 from bottlemux.errors import BottlemuxError, UsageError
+from bottlemux.session.building import NAMED_ACTIONS, key_option, literal
 from bottlemux.session.commands import to_source
 from bottlemux.session.server import TmuxError, parse_version
 
@@ -26,11 +27,15 @@ _ESCAPED, _ESCAPED_TWICE = r"\$", r"\\$"
 
 @dataclass(frozen=True)
 class Binding:
-    """A key of our table. ``command`` is one tmux command; ``note`` is what the cheat sheet says."""
+    """A key of our table. ``command`` is one tmux command; ``note`` is what the cheat sheet says.
+
+    ``action`` is what texts in tmux call it by, for those that name the key.
+    """
 
     key: str
     note: str
     command: tuple[str, ...]
+    action: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,13 +111,24 @@ def install(server: TmuxServer, bindings: Sequence[Binding], *, table: str, key:
         for item in bindings
     ]
     try:
-        server.batch([*commands, leader])
+        server.batch([*commands, leader, *_told(bindings, table, key)])
     except BottlemuxError:
+        _remove_told(server)
         _remove_table(server)
         raise
     return Installed(
         identity.pid, identity.started, table, key, before, read_key(server, table, key), table_lines(server)
     )
+
+
+def _told(bindings: Sequence[Binding], table: str, key: str) -> list[list[str]]:
+    """Return what lets texts in tmux say what to press."""
+    first = f"#{{prefix}} {literal(key)}" if table == "prefix" else literal(key)
+    return [
+        ["set-option", "-s", key_option(item.action), f"{first} {literal(item.key)}"]
+        for item in bindings
+        if item.action in NAMED_ACTIONS
+    ]
 
 
 def is_there(server: TmuxServer, installed: Installed) -> bool:
@@ -134,6 +150,7 @@ def changes(server: TmuxServer, installed: Installed) -> list[str]:
 
 def uninstall(server: TmuxServer, installed: Installed, *, keep_key: bool = False) -> None:
     """Remove our table and put back what the key did; ``keep_key`` leaves the key as somebody made it since."""
+    _remove_told(server)
     if table_lines(server):
         _remove_table(server)
     if keep_key:
@@ -216,6 +233,10 @@ def _ways_back(bound: Bound) -> Iterator[str]:
 
 def _quoted(text: str) -> str:
     return to_source([[text]]).rstrip("\n")
+
+
+def _remove_told(server: TmuxServer) -> None:
+    server.batch([["set-option", "-squ", key_option(action)] for action in NAMED_ACTIONS])
 
 
 def _remove_table(server: TmuxServer) -> None:

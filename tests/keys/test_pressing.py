@@ -207,3 +207,17 @@ def test_uninstall_refuses_what_was_changed_since(world: World, slugs: list[str]
     assert (refused.returncode, "F9 is now: bind-key -T root F9 next-window" in refused.stderr) == (1, True)
     assert world.run("keys", "uninstall", "--force") == "F9 is left as it is\n"
     assert "next-window" in world.tmux("list-keys", "-T", "root", "F9")
+
+
+def test_the_key_that_an_ended_program_names_brings_it_back(
+    world: World, slugs: list[str], attached: Terminal
+) -> None:
+    world.run("keys", "install")
+    world.tmux("select-window", "-t", world.pane_id(slugs[0]))
+    world.tmux("send-keys", "-t", world.pane_id(slugs[0]), "exit", "Enter")
+    until(lambda: world.is_dead(slugs[0]), "the end of the program")
+    if "Pane is dead" not in world.pane(slugs[0]):  # what an older tmux says, whatever it is told to
+        world.wait_for_text(slugs[0], "C-b b r starts it again")
+    _press(world, attached, b"r")
+    until(lambda: not world.is_dead(slugs[0]), "the program")
+    world.run("keys", "uninstall")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bottlemux.errors import BottlemuxError, NotFoundError, UsageError
+from bottlemux.session.keys import Binding, install, uninstall
 from bottlemux.session.layout import PaneLayout, TreeLayout, WindowLayout
 from bottlemux.session.models import PaneSpec, WindowSpec, safe_name
 from bottlemux.session.server import parse_version
@@ -225,6 +226,27 @@ def test_a_dead_pane_says_what_to_do(workspace: Workspace) -> None:
     text = "[ended: exit code 3] bottlemux resume dev-00001 starts it again, C-b x"
     expected = text if has_dead_signal() else "Pane is dead"
     until(lambda: workspace.list() and expected in workspace.capture(pane_id))
+
+
+@pytest.mark.parametrize(("table", "pressed"), [("prefix", "C-b b #"), ("root", "b #")], ids=str)
+def test_a_dead_pane_names_the_key_while_our_keys_are_bound(
+    workspace: Workspace, server: TmuxServer, table: str, pressed: str
+) -> None:
+    if not has_dead_signal():
+        pytest.skip("this tmux says only that the pane is dead")
+    server.batch([["new-session", "-d", "-s", "mine", "--", *IDLE]])
+    bindings = [
+        Binding("#", "back", ("next-window",), "resume"),
+        Binding("n", "other", ("next-window",), "next"),
+    ]
+    keys = install(server, bindings, table=table, key="b")
+    window = workspace.open_window(spec(panes=(PaneSpec("agent", ("false",)), PaneSpec("shell", IDLE))))
+    pane_id = window.panes[0].pane_id
+    until(lambda: workspace.list() and f"code 1] {pressed} starts it" in workspace.capture(pane_id))
+    uninstall(server, keys)
+    workspace.respawn(pane_id, ("false",))
+    command = "code 1] bottlemux resume dev-00001 starts it"
+    until(lambda: workspace.list() and command in workspace.capture(pane_id))
 
 
 class TestTheUserRearranges:
