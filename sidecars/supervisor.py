@@ -7,7 +7,6 @@ When the supervisor ends, everything it started ends.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -18,7 +17,6 @@ import socket
 import sys
 import tempfile
 import time
-import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
@@ -28,46 +26,20 @@ from typing import TYPE_CHECKING
 from sidecars import children, ipc, wire, zygote
 from sidecars.launch import SYNC_FD, decode
 from sidecars.logs import Log
+from sidecars.services import MODULES, START_TIMEOUT_S, ServiceError, Services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sidecars.launch import BottleProcess, SupervisorSpec
 
-START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
-RESTART_DELAY_S = (0.05, 0.2, 1.0, 5.0)
-STABLE_AFTER_S = 30.0
-SERVICE_MODULES = {
-    "egress": "sidecars.outbound",
-    "git-gate": "sidecars.git_gate.service",
-    "supervise": "sidecars.supervise.service",
-}
-
 
 _SILENT = "its log has nothing"
 
 
 class LaunchError(Exception):
     """The bottle or a sidecar did not start; the text says why and holds no secret."""
-
-
-@dataclass
-class _Service:
-    name: str
-    spec: object
-    listener: socket.socket
-    pid: int = 0
-    restarts: int = 0
-    started: float = 0.0
-    due: float | None = None
-
-    def state(self) -> dict[str, object]:
-        return {
-            "pid": self.pid,
-            "restarts": self.restarts,
-            "state": "running" if self.due is None else "restarting",
-        }
 
 
 @dataclass
@@ -83,7 +55,6 @@ class Supervisor:
     lock: int
     listeners: dict[str, socket.socket] = field(default_factory=dict[str, socket.socket])
     known: dict[str, object] = field(default_factory=dict[str, object])
-    services: dict[str, _Service] = field(default_factory=dict[str, _Service])
     bottle_pid: int = 0
     stopping: bool = False
 
@@ -93,6 +64,8 @@ class Supervisor:
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, zygote.ignore)
         signal.signal(signal.SIGTERM, self._ask_to_stop)
+        self._sync, self._theirs = socket.socketpair()
+        self._services = Services(self.spec.log_dir, (self.lock, self._sync.fileno()), _log)
         self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._logs = {
             name: Log.from_now(self.spec.log_dir / f"{name}.log") for name in ("bottle", *self.spec.services)
@@ -117,17 +90,18 @@ class Supervisor:
     # -- launching
 
     def _launch(self) -> None:
-        self._sync, theirs = socket.socketpair()
         if self.spec.bottle is None:
-            theirs.close()
-            self._adopt(self.listeners)
+            self._theirs.close()
+            listeners = self.listeners
         else:
-            with theirs:
+            with self._theirs as theirs:
                 self.bottle_pid = self._start_bottle(self.spec.bottle, theirs)
-            self._adopt(self._receive_listeners())
-        ready = {name: self._start_service(service) for name, service in self.services.items()}
-        for name, pipe in ready.items():
-            self._await_service(name, pipe)
+            listeners = self._receive_listeners()
+        try:
+            self._services.start(self.spec.services, listeners)
+        except ServiceError as error:
+            said = self._said(str(error)) or _SILENT
+            raise LaunchError(f"the {error} sidecar did not start: {said}") from error
 
     def _receive_listeners(self) -> dict[str, socket.socket]:
         self._sync.settimeout(START_TIMEOUT_S)
@@ -139,12 +113,6 @@ class Supervisor:
             raise LaunchError(f"the bottle did not start: {self._said('bottle') or _SILENT}")
         opened = zip(names, descriptors, strict=True)
         return {name.decode(): socket.socket(fileno=number) for name, number in opened}
-
-    def _adopt(self, listeners: dict[str, socket.socket]) -> None:
-        for name, spec in self.spec.services.items():
-            self.services[name] = _Service(name, spec, listeners.pop(name))
-        for unused in listeners.values():
-            unused.close()
 
     def _start_bottle(self, bottle: BottleProcess, sync: socket.socket) -> int:
         pid = os.fork()
@@ -163,59 +131,17 @@ class Supervisor:
         """Return what the bottle or a sidecar has said in its log of why it does not start."""
         return self.spec.without_secrets(self._logs[name].cause())
 
-    def _start_service(self, service: _Service) -> int:
-        """Fork the sidecar; return a pipe on which it writes one byte once it accepts connections."""
-        read_end, write_end = os.pipe()
-        parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            os.close(read_end)
-            self._become_service(service, write_end, parent)
-        os.close(write_end)
-        service.pid, service.started, service.due = pid, time.monotonic(), None
-        return read_end
-
-    def _become_service(self, service: _Service, ready: int, parent: int) -> None:
-        code = 1
-        try:
-            children.prepare_sidecar(service.name, self.spec.log_dir / f"{service.name}.log", parent)
-            os.close(self.lock)
-            self._sync.close()
-            for other in self.services.values():
-                if other is not service:
-                    other.listener.close()
-            module = import_module(SERVICE_MODULES[service.name])
-            asyncio.run(
-                module.serve(service.spec, [service.listener], on_ready=lambda: _write_and_close(ready))
-            )
-        except BaseException:
-            traceback.print_exc()
-            raise
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-
-    def _await_service(self, name: str, pipe: int) -> None:
-        with selectors.DefaultSelector() as selector, os.fdopen(pipe, "rb") as stream:
-            selector.register(stream, selectors.EVENT_READ)
-            if not selector.select(START_TIMEOUT_S) or not stream.read(1):
-                raise LaunchError(f"the {name} sidecar did not start: {self._said(name) or _SILENT}")
-
     # -- watching
 
     def _watch(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._wakeup, selectors.EVENT_READ)
             while not self.stopping:
-                selector.select(self._next_due())
+                selector.select(self._services.next_due())
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wakeup, 4096)
-                if self._reap() or self._restart_due():
+                if self._reap() or self._services.restart_due():
                     self._report_if_possible()
-
-    def _next_due(self) -> float | None:
-        due = [service.due for service in self.services.values() if service.due is not None]
-        return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _reap(self) -> bool:
         changed = False
@@ -224,29 +150,8 @@ class Supervisor:
                 changed = True
                 if ended[0] == self.bottle_pid:
                     self.bottle_pid, self.stopping = 0, True
-                for service in self.services.values():
-                    if service.pid == ended[0]:
-                        self._schedule_restart(service, ended[1])
+                self._services.note_end(*ended)
         return changed
-
-    def _schedule_restart(self, service: _Service, status: int) -> None:
-        lived = time.monotonic() - service.started
-        service.restarts += 1
-        attempt = 0 if lived > STABLE_AFTER_S else min(service.restarts - 1, len(RESTART_DELAY_S) - 1)
-        service.pid, service.due = 0, time.monotonic() + RESTART_DELAY_S[attempt]
-        code = os.waitstatus_to_exitcode(status)
-        _log(f"{service.name} ended ({code}) after {lived:.1f} s; restarting")
-
-    def _restart_due(self) -> bool:
-        now = time.monotonic()
-        due = [s for s in self.services.values() if s.due is not None and s.due <= now]
-        for service in due:
-            try:
-                os.close(self._start_service(service))
-            except OSError as error:
-                service.due = now + RESTART_DELAY_S[-1]
-                _log(f"{service.name} cannot be started now: {error}")
-        return bool(due)
 
     def _report_if_possible(self) -> None:
         """A full disk leaves the last report standing; the bottle goes on."""
@@ -263,7 +168,7 @@ class Supervisor:
             "started_at": self._started_at,
             "backend": self.spec.backend,
             "init_pid": self.bottle_pid,
-            "services": {name: service.state() for name, service in self.services.items()},
+            "services": self._services.states(),
             **self.known,
         }
         _write_json(self.spec.status_file, report)
@@ -274,10 +179,7 @@ class Supervisor:
         with contextlib.suppress(OSError):
             self._sync.close()
         self._end_bottle()
-        for service in self.services.values():
-            children.kill(service.pid, signal.SIGKILL)
-            service.listener.close()
-        self._await_services()
+        self._services.end()
         for group in self.spec.bottle.cgroups if self.spec.bottle else ():
             with contextlib.suppress(OSError):
                 Path(group).rmdir()
@@ -285,12 +187,6 @@ class Supervisor:
             name.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.spec.status_file.parent.rmdir()
-
-    def _await_services(self) -> None:
-        for service in self.services.values():
-            if service.pid:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(service.pid, 0)
 
     def _end_bottle(self) -> None:
         """Closing the sync socket asks the bottle to end; after ``STOP_TIMEOUT_S`` it is killed."""
@@ -307,15 +203,13 @@ class Supervisor:
 
 def preload() -> None:
     """Import everything that a forked supervisor or sidecar will need."""
-    for module in SERVICE_MODULES.values():
+    for module in MODULES.values():
         import_module(module).preload()
 
 
 def preload_later() -> Sequence[str]:
     """Return the modules that a service loads when it is first used, for the zygote to load in a quiet moment."""
-    return [
-        name for module in SERVICE_MODULES.values() for name in getattr(import_module(module), "LATER", ())
-    ]
+    return [name for module in MODULES.values() for name in getattr(import_module(module), "LATER", ())]
 
 
 def serve(connection: socket.socket, message: dict[str, object], descriptors: list[int]) -> None:
@@ -332,12 +226,6 @@ def serve(connection: socket.socket, message: dict[str, object], descriptors: li
 def _tell(launcher: socket.socket, message: dict[str, object]) -> None:
     with launcher:
         ipc.send(launcher, message)
-
-
-def _write_and_close(pipe: int) -> None:
-    with contextlib.suppress(OSError):
-        os.write(pipe, b"1")
-    os.close(pipe)
 
 
 def _log(text: str) -> None:

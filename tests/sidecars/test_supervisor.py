@@ -16,7 +16,7 @@ from backends.bubblewrap import sandbox
 from bottlemux.errors import BottlemuxError
 from bottlemux.state.liveness import read_status
 from bottlemux.state.store import BottleStore
-from sidecars import supervisor
+from sidecars import services, supervisor
 from sidecars.secrets import SecretSource
 from tests.backends.world import World, processes, until
 
@@ -98,7 +98,7 @@ def test_restarts_wait_longer_and_longer(world: World) -> None:
         os.kill(before, signal.SIGKILL)
         until(lambda old=before: egress_pid(world, bottle) not in {0, old}, "the proxy is started again")
         assert status(world, bottle).services["egress"].restarts == count
-    assert time.monotonic() - began >= sum(supervisor.RESTART_DELAY_S[:3])
+    assert time.monotonic() - began >= sum(services.RESTART_DELAY_S[:3])
 
 
 def test_while_it_is_down_the_status_says_so(world: World) -> None:
