@@ -62,7 +62,7 @@ SLOW_TEAM = """
 windows:
   - {agent: slow, panes: [{role: agent}]}
   - {agent: nobody, panes: [{role: agent}]}
-  - {agent: shell, panes: [{role: agent}]}
+  - {agent: quick, panes: [{role: agent}]}
 """
 
 
@@ -157,6 +157,7 @@ def test_what_is_told_while_something_goes_on_has_a_line_of_its_own(world: World
         "supervise: false\negress: {routes: [{host: example.com, token_ref: 'command:sh -c \"sleep 2; echo x\"'}]}",
     )  # fmt: skip
     world.manifest("agents", "slow", "bottle: slow\nprogram: [bash, --norc]")
+    world.manifest("agents", "quick", "bottle: quiet\nprogram: [bash, --norc]")
     (world.config / "layouts").mkdir(exist_ok=True)
     (world.config / "layouts" / "slow.yaml").write_text(SLOW_TEAM)
     seen: set[str] = set()
@@ -168,8 +169,8 @@ def test_what_is_told_while_something_goes_on_has_a_line_of_its_own(world: World
     shell.type("layout", "apply", "slow", "--yes")
     until(looks, "the layout")
     lines = shell.screen().splitlines()
-    started = [line.partition("-")[0] for line in lines if line.endswith(": started")]
-    assert started == ["slow", "shell"]
+    started = [line.removesuffix(": started") for line in lines if line.endswith(": started")]
+    assert [slug.partition("-")[0] for slug in started] == ["slow", "quick"]
     assert seen
     assert {line[1:] for line in seen} == {" starting 2 agents"}
-    world.run("stop", "--all")
+    world.run("stop", *started)
