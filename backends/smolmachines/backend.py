@@ -30,7 +30,7 @@ class SmolmachinesBackend(LocalBackend["SmolmachinesPlan", "SmolmachinesCleanup"
     name: ClassVar[str] = "smolmachines"
 
     def is_available(self) -> Availability:
-        """Look for smolvm, KVM and an ordinary user; a boot that works is what ``doctor`` tries."""
+        """Look for smolvm, KVM and an ordinary user. No boot is tried: it takes an image, and seconds."""
         try:
             _check_machine()
         except BottlemuxError as error:
@@ -146,7 +146,7 @@ def _smolvm() -> Smolvm:
 
 
 def _check_machine() -> str:
-    """Return where smolvm is; raise ``UnavailableError`` for what keeps machines from booting here."""
+    """Return where smolvm is; raise ``UnavailableError`` where something is missing without which none boots."""
     from backends.smolmachines import tool
 
     program = tool.find()

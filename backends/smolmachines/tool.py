@@ -31,7 +31,7 @@ _PLACES = ("HOME", *_OWN_VARIABLES)
 _HINTS = (
     ("KvmOpen", "let this user open /dev/kvm: sudo usermod -aG kvm $USER, then log in again"),
     ("No space left", "free some disk space; smolvm keeps its disks below ~/.cache/smolvm"),
-    ("no boot progress", "bottlemux doctor says whether this machine can boot microVMs"),
+    ("no boot progress", "on a slow machine: export SMOLVM_AGENT_READY_TIMEOUT_SECS=240, and start it again"),
 )
 
 

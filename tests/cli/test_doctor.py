@@ -65,7 +65,7 @@ CASES: dict[str, tuple[Callable[[], Check], str, str, str]] = {
     "no limits": (lambda: kernel.judge_limits(["cpu", "memory"]), "warning", "cpu, memory", "systemd"),
     "no kvm": (lambda: kernel.judge_kvm(exists=False, usable=False), "ok", "not on this machine", ""),
     "kvm of others": (lambda: kernel.judge_kvm(exists=True, usable=False), "warning", "not open", "usermod"),
-    "kvm": (lambda: kernel.judge_kvm(exists=True, usable=True), "ok", "can be made", ""),
+    "kvm": (lambda: kernel.judge_kvm(exists=True, usable=True), "ok", "boots is seen at the first start", ""),
     "engine": (lambda: engines.judge_backend("x", Availability(available=True)), "ok", "run here", ""),
     "engine gone": (
         lambda: engines.judge_backend("x", Availability(available=False, reason="gone", hint="get it")),

@@ -332,6 +332,18 @@ def test_what_keeps_machines_from_booting_is_one_line_with_the_command(
         world.backend._resolve_plan(spec)
 
 
+def test_a_machine_that_does_not_boot_is_one_line_with_what_helps(tmp_path: Path) -> None:
+    """Doctor boots nothing, so no hint may send a person there."""
+    program = tmp_path / "smolvm"
+    said = '{"error": {"message": "agent did not become ready within 30 seconds: no boot progress for 30 seconds"}}'
+    program.write_text(f"#!/bin/sh\necho '{said}' >&2; exit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(BottlemuxError, match="no boot progress") as caught:
+        tool.Smolvm(str(program)).start("m")
+    assert "SMOLVM_AGENT_READY_TIMEOUT_SECS" in caught.value.hint
+    assert "doctor" not in caught.value.hint
+
+
 def test_a_missing_program_is_one_line_with_the_command(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

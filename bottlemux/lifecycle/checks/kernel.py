@@ -81,4 +81,4 @@ def judge_kvm(*, exists: bool, usable: bool) -> Check:
             f"{_KVM} is not open to this user",
             "sudo usermod -aG kvm $USER, then log in anew",
         )
-    return Check("kvm", "ok", "virtual machines can be made")
+    return Check("kvm", "ok", "open to this user; that a machine boots is seen at the first start")
