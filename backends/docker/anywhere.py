@@ -26,13 +26,13 @@ class AnyDockerBackend(DockerBackend):
     def is_available(self) -> Availability:
         """Ask all of them."""
         try:
-            choosing.choose(self.named_engines())
+            choosing.choose(self.named_engines(), needs_gvisor=self.needs_gvisor)
         except BottlemuxError as error:
             return Availability(available=False, reason=error.message, hint=error.hint)
         return Availability(available=True)
 
     def _resolve_plan(self, spec: BottleSpec) -> DockerPlan:
-        best, failed = choosing.choose(self.named_engines())
+        best, failed = choosing.choose(self.named_engines(), needs_gvisor=self.needs_gvisor)
         plan = DockerBackend(self.paths, best.context)._resolve_plan(spec)
         silent = tuple(f"the engine {one.context} was not asked further: {one.reason}" for one in failed)
         return replace(plan, warnings=(*plan.warnings, *silent), chosen_by=str(best.figures))

@@ -68,6 +68,13 @@ class DockerBackend(LocalBackend["DockerPlan", "DockerCleanup"]):
 
         return load_config(self.paths).docker.engines
 
+    @property
+    def needs_gvisor(self) -> bool:
+        """Whether the user's settings want no bottle outside gVisor."""
+        from bottlemux.manifest.config import load_config
+
+        return load_config(self.paths).docker.gvisor == "required"
+
     def variants(self) -> Sequence[str]:
         """Return the names under which bottles run on the named engines."""
         return [f"{self.name}@{context}" for context in self.named_engines()]
@@ -126,7 +133,7 @@ class DockerBackend(LocalBackend["DockerPlan", "DockerCleanup"]):
 
         if os.getuid() == 0:
             check_root(spec, self._endpoint)
-        return resolve(spec, self._full_name, self._endpoint, facts)
+        return resolve(spec, self._full_name, self._endpoint, facts, needs_gvisor=self.needs_gvisor)
 
     def launch(self, plan: DockerPlan) -> Bottle:
         """Make the bottle and its sidecars; see the contract."""
@@ -242,7 +249,10 @@ class DockerBackend(LocalBackend["DockerPlan", "DockerCleanup"]):
             from backends.docker.engine import Engine
 
             return recovery.runs(Engine(endpoint), identity)
-        return not status.init_pid or recovery.is_process(status.init_pid, identity)
+        if not status.init_pid or recovery.is_process(status.init_pid, identity):
+            return True
+        # In gVisor it is the process of the sandbox, which is called otherwise.
+        return recovery.runs(self._engine(endpoint), identity)
 
     def recover(self, identity: str) -> Bottle | None:
         """Link a bottle of an engine elsewhere again that lost its link; see the contract."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from backends.docker import images, names
+from backends.docker import images, names, runtime
 from backends.docker.check import output_of
 from backends.docker.endpoint import find_endpoint
 from backends.docker.engine import Engine
@@ -56,8 +57,8 @@ class Candidate:
     reason: str = ""
 
 
-def choose(contexts: Sequence[str]) -> tuple[Candidate, Sequence[Candidate]]:
-    """Ask every engine at once; return the least loaded one, and those that do not answer.
+def choose(contexts: Sequence[str], *, needs_gvisor: bool = False) -> tuple[Candidate, Sequence[Candidate]]:
+    """Ask every engine at once; return the least loaded one, and those that do not answer or lack what is needed.
 
     Of equally busy ones it is the one with fewer bottles, then the one that is named first.
     """
@@ -67,7 +68,7 @@ def choose(contexts: Sequence[str]) -> tuple[Candidate, Sequence[Candidate]]:
             hint='write there, under [docker]: engines = ["CONTEXT", ...]',
         )
     with ThreadPoolExecutor(len(contexts)) as pool:
-        asked = list(pool.map(_ask, contexts))
+        asked = list(pool.map(functools.partial(_ask, needs_gvisor=needs_gvisor), contexts))
     best = min(
         (each for each in asked if each.figures is not None),
         key=lambda each: (round(each.figures.busy, 1), each.figures.bottles) if each.figures else (9.9, 0),
@@ -76,14 +77,16 @@ def choose(contexts: Sequence[str]) -> tuple[Candidate, Sequence[Candidate]]:
     failed = [each for each in asked if each.figures is None]
     if best is None:
         reasons = "; ".join(f"{each.context}: {each.reason}" for each in failed)
-        raise UnavailableError(f"no engine answers ({reasons})", hint="bottlemux list backends")
+        raise UnavailableError(f"no engine can be used ({reasons})", hint="bottlemux list backends")
     return best, failed
 
 
-def _ask(context: str) -> Candidate:
+def _ask(context: str, *, needs_gvisor: bool) -> Candidate:
     try:
         engine = Engine(find_endpoint(context), timeout=PATIENCE_S)
         try:
+            if needs_gvisor:
+                runtime.choose(engine.check(), engine.endpoint, needs_gvisor=True)
             return Candidate(context, figures(engine))
         finally:
             engine.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backends.contract import BottlePlan
-from backends.docker import walls
+from backends.docker import runtime, walls
 from backends.docker.endpoint import described, is_elsewhere
 from backends.environment import bottle_environ
 from backends.programs import HOME
@@ -24,7 +24,6 @@ DEFAULT_PROCESS_LIMIT = 4096
 AGENT_ID = 1000
 """User and group of the agent where the operator is root."""
 WORKSPACE = "/workspace"
-GVISOR = "runsc"
 _NO_DEFAULT_ROUTE_SINCE = 25
 _NO_PROTECTION = Protection((), (), ())
 _LOOPBACK = ("127.", "localhost", "[::1]")
@@ -124,10 +123,16 @@ def check_root(spec: BottleSpec, endpoint: str) -> None:
         walls.check(directory)
 
 
-def resolve(spec: BottleSpec, backend_name: str, endpoint: str, facts: Mapping[str, Any]) -> DockerPlan:
+def resolve(
+    spec: BottleSpec,
+    backend_name: str,
+    endpoint: str,
+    facts: Mapping[str, Any],
+    *,
+    needs_gvisor: bool = False,
+) -> DockerPlan:
     """Return the plan of ``spec`` for the engine at ``endpoint``, which says ``facts`` of itself."""
     resources = spec.resolved.bottle.resources
-    is_walled = walls.can_be_built() and not is_elsewhere(endpoint)
     return DockerPlan(
         spec=spec,
         backend_name=backend_name,
@@ -138,9 +143,8 @@ def resolve(spec: BottleSpec, backend_name: str, endpoint: str, facts: Mapping[s
         if os.getuid() == 0 or is_elsewhere(endpoint)
         else (os.getuid(), os.getgid()),
         operator=(AGENT_ID, AGENT_ID) if is_elsewhere(endpoint) else (os.getuid(), os.getgid()),
-        is_walled=is_walled,
-        # Its kernel is its own: nobody can enter it to give a root operator's files another owner.
-        runtime=GVISOR if GVISOR in facts.get("Runtimes", {}) and not is_walled else "",
+        is_walled=walls.are_built(endpoint),
+        runtime=runtime.choose(facts, endpoint, needs_gvisor=needs_gvisor),
         routing=_routing(facts),
         environ=bottle_environ(spec),
         protection=plan_protection(spec.directory) if spec.workspace == "mount" else _NO_PROTECTION,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backends.docker.endpoint import is_elsewhere
 from bottlemux.errors import BottlemuxError, UsageError
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ def can_be_built() -> bool:
         effective = int(status.partition("CapEff:")[2].split()[0], 16)
         return os.geteuid() == 0 and bool(effective >> _CAP_SYS_ADMIN & 1)
     return False
+
+
+def are_built(endpoint: str) -> bool:
+    """Say whether a bottle of the engine at ``endpoint`` has its walls finished from outside."""
+    return can_be_built() and not is_elsewhere(endpoint)
 
 
 def check(directory: Path) -> None:

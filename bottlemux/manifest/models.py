@@ -266,9 +266,15 @@ class Keys(_Model):
 
 
 class DockerSettings(_Model):
-    """The Docker contexts whose engines bottlemux may use, for ``docker@any``, listings and ``cleanup``."""
+    """Engines of Docker bottles.
+
+    ``engines`` are the Docker contexts whose engines bottlemux may use, for ``docker@any``, listings and ``cleanup``.
+    ``gvisor`` is ``auto`` to run agents in it where an engine has it (the runtime ``runsc``), ``required`` to run none
+    without it.
+    """
 
     engines: Annotated[tuple[ContextName, ...], Field(strict=False), AfterValidator(_unique)] = ()
+    gvisor: Literal["auto", "required"] = "auto"
 
 
 class Config(_Model):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from typing import TYPE_CHECKING
 
 import pytest
 
+from backends.docker import images, names
+from backends.docker.endpoint import find_endpoint
+from backends.docker.engine import Engine
 from tests.backends.world import World
+
+from . import spare as spares
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,3 +42,17 @@ def shared(docker_world: World) -> Iterator[Bottle]:
     docker_world.name = secrets.token_hex(4)
     with docker_world.backend.launch(docker_world.plan()) as bottle:
         yield bottle
+
+
+@pytest.fixture(scope="package")
+def spare() -> Iterator[spares.Spare]:
+    """An engine that may be spoilt, with the image of the sidecars. Its runtime ``runsc`` is runc by another name."""
+    if os.getuid() != 0:
+        pytest.skip("only root can start an engine")
+    image = images.ensure(Engine(find_endpoint()), images.own_source(names.SIDECARS), lambda _line: None)
+    try:
+        with spares.running() as engine:
+            engine.take(image)
+            yield engine
+    except OSError as error:
+        pytest.skip(f"no engine on a disk in memory: {error}")

@@ -162,16 +162,6 @@ def test_the_preflight_says_what_is_left_to_the_engine(world: World, monkeypatch
     assert "default route" in dict(plans.resolve(spec, "docker", endpoint, older).details())["not here"]
 
 
-def test_gvisor_where_the_engine_has_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walls, "can_be_built", lambda: False)
-    with_it = {**FACTS, "Runtimes": {"runc": {}, "runsc": {}}}
-    spec = world.spec()
-    assert plans.resolve(spec, "docker", "unix:///x.sock", FACTS).runtime == ""
-    plan = plans.resolve(spec, "docker", "unix:///x.sock", with_it)
-    assert plan.runtime == "runsc"
-    assert "gVisor" in dict(plan.details())["runtime"]
-
-
 def test_the_agent_runs_in_the_runtime_that_was_planned(world: World) -> None:
     other = "io.containerd.runc.v2"
     bottle = world.launch(replace(world.plan(), runtime=other))  # type: ignore[call-arg]

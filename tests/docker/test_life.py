@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backends.docker import images, walls
+from backends.docker import images, recovery, walls
 from backends.docker.endpoint import find_endpoint
 from backends.docker.engine import Engine
 from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError, UsageError
@@ -55,6 +55,18 @@ def test_it_is_brought_back(world: World, which: str, how: list[str]) -> None:
         world.backend.find(bottle.identity)
     again = world.launch(world.backend.prepare(replace(spec, resumed=True)))
     assert again.exec("cat ~/note").stdout == "kept\n"
+
+
+def test_one_whose_process_1_is_called_otherwise_is_found(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In gVisor that is the sandbox, with a command line of its own."""
+    bottle = world.launch()
+    monkeypatch.setattr(recovery, "is_process", lambda *_: False)
+    assert world.backend.find(bottle.identity).exec("echo in").stdout == "in\n"
+    docker("rm", "-f", f"bottlemux-{bottle.identity}")
+    with pytest.raises(NotFoundError):
+        world.backend.find(bottle.identity)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only for a root operator are there walls to build")

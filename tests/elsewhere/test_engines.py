@@ -65,7 +65,7 @@ def test_the_least_loaded_one(
     figures: dict[str, Figures | None], best: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        choosing, "_ask", lambda name: Candidate(name, figures[name], "" if figures[name] else "dead")
+        choosing, "_ask", lambda name, **_: Candidate(name, figures[name], "" if figures[name] else "dead")
     )
     chosen, failed = choosing.choose(list(figures))
     assert chosen.context == best
@@ -75,7 +75,7 @@ def test_the_least_loaded_one(
 def test_none_to_choose_from(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="names no engine"):
         choosing.choose([])
-    monkeypatch.setattr(choosing, "_ask", lambda name: Candidate(name, reason="dead"))
+    monkeypatch.setattr(choosing, "_ask", lambda name, **_: Candidate(name, reason="dead"))
     with pytest.raises(UnavailableError, match="a: dead; b: dead"):
         choosing.choose(["a", "b"])
 
