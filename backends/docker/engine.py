@@ -32,6 +32,7 @@ _TRANSLATIONS = (
      "the engine has no free network addresses",
      "bottlemux cleanup, or add address pools to the engine's daemon.json"),
     (r"is already in use by container", "the container's name is in use", "bottlemux cleanup"),
+    (r"network with name (\S+) already exists", "its name is in use", "docker network ls; bottlemux cleanup"),
     (r"exec format error|does not match the .*platform", "the image is for another architecture", "rebuild the image"),
     (r"bind source path does not exist: (.*)", "the engine does not see this machine's files",
      "use an engine that runs on this machine"),
