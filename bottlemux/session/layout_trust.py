@@ -31,7 +31,8 @@ class OwnCommandsError(UsageError):
     def __init__(self, path: Path, commands: list[str], agreement: Path) -> None:
         super().__init__(
             f"{path}: a layout of a project may not run commands of its own",
-            hint="run this in a terminal to be asked, or copy the file to your own layouts, once you have read it",
+            hint="in a terminal, start, attach --layout and layout apply ask; or copy the file to your own layouts, "
+            "once you have read it",
         )
         lines = [f"{path} is the project's own and brings commands, to run in its bottles:", *commands]
         self.text = "\n".join(map(printable, lines))

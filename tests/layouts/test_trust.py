@@ -82,7 +82,9 @@ def test_its_commands_run_nowhere_without_a_terminal(world: World, slug: str, wo
     project_layout(world, "evil", text)
     refused = world.try_run(*words.format(slug=slug).split())
     assert (refused.returncode, "may not run commands of its own" in refused.stderr) == (2, True), refused
-    assert "hint: run this in a terminal to be asked, or copy the file" in refused.stderr
+    assert (
+        "hint: in a terminal, start, attach --layout and layout apply ask; or copy the file" in refused.stderr
+    )
     assert world.run("list", "active").count("\n") == 1
     assert "command" not in roles(world)
 
