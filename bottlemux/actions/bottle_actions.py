@@ -109,6 +109,11 @@ def _logs(context: Context, subject: Subject) -> Prepared:
 
 
 def _diff(context: Context, subject: Subject) -> Prepared:
+    from bottlemux.lifecycle.changes import comparison
+
+    comparison(
+        context, context.store.load(subject.name)
+    )  # in a terminal of its own, what it raises is gone at once
     argv = context.own_argv("diff", subject.name, "--follow")
     return Prepared(lambda: Become(tuple(argv)))
 

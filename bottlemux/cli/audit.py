@@ -47,7 +47,7 @@ def show(logs: Sequence[Path | str], *, forever: bool = False, as_json: bool = F
     """Print the records in ``logs``; with ``forever`` goes on as they grow."""
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     if forever and sys.stdout.isatty():
-        sys.stdout.write("what this bottle asked of the network, as it happens (+ allowed, x refused)\n")
+        sys.stdout.write("what this bottle asks of the network (+ allowed, x refused; Ctrl-C ends)\n")
         sys.stdout.flush()
     for _log, line in follow([str(log) for log in logs], forever=forever):
         sys.stdout.write((line if as_json else _shown(line, coloured=coloured)) + "\n")

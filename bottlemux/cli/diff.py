@@ -29,6 +29,7 @@ _TAB = 8
 _CLEAR = "\033[H\033[2J\033[3J"
 _HIDDEN_SHOWN = 20
 _RESET = "\033[m"
+_HINT = f"\033[7m-- shown anew as it changes; Ctrl-C ends --{_RESET}"
 _COLOURS = (("+++", "1"), ("---", "1"), ("diff ", "1"), ("@@", "36"), ("+", "32"), ("-", "31"))
 
 
@@ -140,4 +141,6 @@ def _paint(diff: bytes) -> None:
     if terminal:
         sys.stdout.write(_CLEAR)
     sys.stdout.writelines(coloured(diff or b"nothing was changed", colours=terminal))
+    if terminal:
+        sys.stdout.write(_HINT)
     sys.stdout.flush()

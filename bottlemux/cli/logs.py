@@ -32,6 +32,9 @@ def run(context: Context, options: argparse.Namespace) -> int:
         if options.service not in logs:
             raise unknown_name("log", options.service, list(logs))
         logs = {options.service: logs[options.service]}
+    if options.follow and sys.stdout.isatty():
+        sys.stdout.write(f"the logs of {identity}, as they grow (Ctrl-C ends)\n")
+        sys.stdout.flush()
     for path, line in follow(list(logs.values()), forever=options.follow):
         prefix = "" if options.service else f"{path.stem}: "
         sys.stdout.write(f"{prefix}{printable(line)}\n")

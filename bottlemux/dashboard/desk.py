@@ -104,6 +104,10 @@ class Desk:
                 directory = self.context.store.load(row.slug).cwd
         self._show("the palette", self.context.own_argv("palette", "--here", "--cwd", directory))
 
+    def prompt(self) -> None:
+        """Open what marks agents and gives all of them the same prompt."""
+        self._show("the palette", self.context.own_argv("palette", "--here", "--do", "prompt"))
+
     def decide(self, name: str) -> None:
         """Approve what is asked for. What was not on the screen as a whole is shown first."""
         proposal = self._asked()

@@ -67,6 +67,7 @@ KEYS = (
     Key(("/",), "filter", "Show only bottles that match.", lambda desk: desk.filter()),
     _action("d", "diff", "diff"),
     _action("l", "logs", "logs"),
+    Key(("P",), "prompt", find_action("prompt").help, lambda desk: desk.prompt()),
     Key(("i", " "), "details", "Show all that is known of the bottle.", lambda desk: desk.show_details()),
     Key(("m",), "message", "Show the whole of the last message.", lambda desk: desk.show_message()),
     Key(("escape",), "back", "Dismiss the message, the page, the filter.", lambda desk: desk.back()),

@@ -56,7 +56,7 @@ if [ ! -d $GIT_DIR ]; then
     git config core.autocrlf false
     git config core.bigFileThreshold 32m
 fi
-git read-tree -m "$base"
+git read-tree -i -m "$base"
 git add -N --ignore-errors -- . 2> /review/hidden || true
 git ls-files -o -i --exclude-standard --directory | sed 's/^/ignored: /' >> /review/hidden || true
 git update-index -q --refresh > /dev/null || true

@@ -38,9 +38,15 @@ def test_committed_uncommitted_new_and_deleted(place: Place) -> None:
 
 
 def test_a_second_look_sees_what_came_since(place: Place) -> None:
+    before = (place.work / "file.txt").read_bytes()
     with Review(comparison(place.context, place.record)) as review:
         (place.work / "new.txt").write_text("n\n")
         assert b"+n\n" in review.diff()
+        assert b"+n\n" in review.diff()
+        (place.work / "new.txt").write_text("m\n")
+        (place.work / "file.txt").write_text("changed\n")
+        assert {b"+m", b"+changed"} <= set(review.diff().splitlines())
+        (place.work / "file.txt").write_bytes(before)
         (place.work / "new.txt").unlink()
         assert review.diff() == b""
 

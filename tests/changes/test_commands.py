@@ -43,6 +43,7 @@ def test_what_an_agent_committed_is_shown_and_fetched(world: World) -> None:
     assert {"-first", "+changed"} <= set(world.run("diff", slug).splitlines())
     assert "file.txt" in world.run("diff", slug, "--stat")
     until(lambda: "+changed" in _pane(world, slug), "the pane with the change")
+    assert _pane(world, slug).rstrip().endswith("-- shown anew as it changes; Ctrl-C ends --")
     assert f"bottlemux/{slug}" in world.run("fetch", slug)
     assert git(world.project, "show", f"bottlemux/{slug}:file.txt") == "changed"
     temporary = Path(world.environ["TMPDIR"])

@@ -137,7 +137,9 @@ def test_it_keeps_window_names_true_and_approves_for_a_running_bottle(
     until(lambda: "1" not in inner.name_of(slug).split(slug)[0], lambda: inner.name_of(slug))
 
 
-def test_logs_come_in_a_popup_that_goes_again(screen: Screens, context: Context, inner: Inner) -> None:
+def test_logs_and_changes_come_in_a_popup_that_says_how_it_goes_again(
+    screen: Screens, context: Context, inner: Inner
+) -> None:
     slug = inner.run("start", "demo", "--yes", "--detach").splitlines()[-1]
     one = screen((100, 30))
     one.run([*OWN, "attach"], cwd=context.cwd)
@@ -145,14 +147,41 @@ def test_logs_come_in_a_popup_that_goes_again(screen: Screens, context: Context,
     until(lambda: inner.at() == slug, one.text)
     inner.dashboard()
     one.shows("CPU")
-    one.keys("l")
-    one.shows("egress:")
-    assert "┌" in one.text()
-    one.keys("C-c")
-    one.hides("┌")
+    one.keys("d")
+    one.shows("itself, which has no history")
+    one.keys("Escape")
+    subprocess.run(["git", "init", "-q", str(context.cwd)], check=True, timeout=20)
+    for key, shown in (("l", "egress:"), ("d", "nothing was changed")):
+        one.keys(key)
+        one.shows(shown)
+        one.shows("Ctrl-C ends")
+        assert "┌" in one.text()
+        one.keys("C-c")
+        one.hides("┌")
     one.shows("CPU")
     mouse(one, 0, 1, 2)
     assert inner.at() == "dashboard"
+
+
+def test_agents_are_given_a_prompt_from_here(screen: Screens, context: Context, inner: Inner) -> None:
+    slug = inner.run("start", "demo", "--yes", "--detach").splitlines()[-1]
+    one = screen((100, 30))
+    one.run([*OWN, "attach"], cwd=context.cwd)
+    one.shows("[bottlemux")
+    until(lambda: inner.at() == slug, one.text)
+    inner.dashboard()
+    one.shows("CPU")
+    one.keys("P")
+    one.shows(f"> [ ] {slug}")
+    one.keys("Enter")
+    one.shows("prompt / text")
+    one.type("echo sum $((40 + 2))")
+    one.keys("Enter")
+    one.shows("Submit it to 1 agent? [y/N]")
+    one.keys("y")
+    one.shows(f"{slug}: taken")
+    one.keys("Escape")
+    one.shows("sum 42")
 
 
 def test_outside_tmux_it_lends_its_terminal(screen: Screens, context: Context, inner: Inner) -> None:
