@@ -96,11 +96,16 @@ def create_sidecars(engine: Engine, plan: DockerPlan, sources: Sources, image: s
 
 
 def connect_outside(engine: Engine, plan: DockerPlan) -> None:
-    """Give the sidecars the network that the agent is not on."""
+    """Give the sidecars the network that the agent is not on. Since it was made, a cleanup may have found it unused."""
+    from docker.errors import NotFound
+
+    sidecars = names.sidecars_container(plan.spec.identity)
     with engine.translated("connect the sidecars to the outside"):
-        engine.api.connect_container_to_network(
-            names.sidecars_container(plan.spec.identity), names.OUTSIDE_NETWORK
-        )
+        try:
+            engine.api.connect_container_to_network(sidecars, names.OUTSIDE_NETWORK)
+        except NotFound:
+            ensure_outside(engine)
+            engine.api.connect_container_to_network(sidecars, names.OUTSIDE_NETWORK)
 
 
 def create_agent(engine: Engine, plan: DockerPlan, sources: Sources, image: str, sidecars: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 _DISK = "2g"
-_ADDRESSES = "base=10.253.250.0/25,size=26"
 _DEADLINE_S = 60.0
 
 
@@ -60,6 +60,12 @@ class Spare:
         networks = self.docker("network", "ls", "--filter", "type=custom", "--format", "{{.Name}}").split()
         return sorted({*containers, *networks, *self.docker("volume", "ls", "-q").split()})
 
+    def clear(self) -> None:
+        """Remove what was made on it; a bridge of its own would stay on this machine."""
+        if containers := self.docker("ps", "-aq").split():
+            self.docker("rm", "-fv", *containers)
+        self.docker("network", "prune", "-f")
+
     @contextlib.contextmanager
     def full_disk(self) -> Generator[None]:
         """Leave no room on its disk meanwhile."""
@@ -89,15 +95,19 @@ def running() -> Generator[Spare]:
         # Programs that the package managers put there are found by those who look as an ordinary user too.
         path = f"{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
         log = stack.enter_context((spare.root / "log").open("wb"))
+        # Another one may run at the same time, for somebody else.
+        addresses = f"base=10.253.{secrets.randbelow(256)}.0/25,size=26"
+        runc = shutil.which("runc", path=path)
         engine = subprocess.Popen(
             ["dockerd", "--data-root", str(spare.disk), "--exec-root", str(spare.root / "exec"),
              "-p", str(spare.root / "pid"), "-H", spare.endpoint, "--bridge", "none",
-             "--default-address-pool", _ADDRESSES, "--add-runtime", f"{GVISOR}={shutil.which('runc', path=path)}"],
+             "--default-address-pool", addresses, "--add-runtime", f"{GVISOR}={runc}"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, "PATH": path}, start_new_session=True,
         )  # fmt: skip
         stack.callback(engine.wait, _DEADLINE_S)
         stack.callback(engine.terminate)
         _await(spare, engine)
+        stack.callback(spare.clear)
         yield spare
 
 

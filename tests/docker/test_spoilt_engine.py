@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backends.docker import images, names, places
+from backends.docker import containers, images, names, places
 from backends.docker.engine import Engine
 from bottlemux.errors import BottlemuxError
 from tests.backends.world import World
@@ -33,8 +33,7 @@ def world(spare: Spare, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     made.write_bottle("dev", f"image: {image}")
     yield made
     made.close()
-    for name in spare.names():
-        spare.docker("network", "rm", name)
+    spare.clear()
 
 
 def refused(world: World, expected: str) -> None:
@@ -97,6 +96,25 @@ def test_a_container_takes_its_name_meanwhile(
     monkeypatch.setattr(places, "make_directories", make_and_take)
     refused(world, "container: the container's name is in use")
     assert spare.names() == [names.OUTSIDE_NETWORK]
+
+
+def test_a_cleanup_takes_the_shared_network_away_meanwhile(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is on it yet, so anybody's cleanup finds it."""
+    create, other = containers.create_network, World(tmp_path / "other", "docker").backend
+
+    def create_and_clean(*arguments: Any) -> None:
+        create(*arguments)
+        leftovers = other.prepare_cleanup()
+        assert other.describe_cleanup(leftovers) == [f"network {names.OUTSIDE_NETWORK}"]
+        other.cleanup(leftovers)
+
+    monkeypatch.setattr(containers, "create_network", create_and_clean)
+    bottle = world.launch()
+    assert bottle.exec("echo alive").stdout == "alive\n"
+    leftovers = other.prepare_cleanup()
+    assert other.describe_cleanup(leftovers) == []
 
 
 def test_no_room_on_its_disk(world: World, spare: Spare, tmp_path: Path) -> None:
