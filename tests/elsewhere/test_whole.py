@@ -95,8 +95,8 @@ def test_a_day_with_an_agent_elsewhere(user: World, api: FakeApi) -> None:
     user.run("stop", slug)
     user.run("rm", slug)
     assert engines.things(paths_of(user)) == []
-    # The network that all bottles of the engine share may be left, where this one was the last.
-    user.run("cleanup", "--yes")
+    # All bottles of an engine share a network to the outside, and this was the last one.
+    assert f"network {OUTSIDE_NETWORK}" in user.run("cleanup", "--yes")
     assert "nothing to clean up" in user.run("cleanup", "--yes")
 
 
