@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,7 +11,6 @@ from backends import host_files
 from backends.contract import Availability, Bottle, BottleSpec
 from backends.local import LocalBackend
 from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError
-from bottlemux.files import write_atomic
 from bottlemux.state.liveness import identities, is_alive, may_run_elsewhere, read_status
 
 if TYPE_CHECKING:
@@ -137,67 +134,16 @@ class DockerBackend(LocalBackend["DockerPlan", "DockerCleanup"]):
 
     def launch(self, plan: DockerPlan) -> Bottle:
         """Make the bottle and its sidecars; see the contract."""
-        from backends.docker import images, names, places
-        from backends.docker.removal import remove
-        from backends.host_files import held_lock
+        from backends.docker.making import make
 
-        engine = self._engine(plan.endpoint)
-        files = plan.spec.files
-        with held_lock(files) as lock:
-            try:
-                base = plan.spec.resolved.bottle.source.parent
-                agent = images.for_bottle(
-                    engine, plan.image, base, _say, _dockerfile(plan), self._owner(plan)
-                )
-                sidecars = images.ensure(engine, images.own_source(names.SIDECARS), _say)
-                remove(engine, plan.spec.identity)  # what a launch that was killed left
-                places.make_directories(plan)
-                files.image.unlink(missing_ok=True)
-                write_atomic(files.engine, plan.endpoint)
-                self._start(engine, plan, lock, (agent, sidecars))
-                write_atomic(files.image, agent, durable=False)
-            except BaseException:
-                _undo(engine, plan)
-                raise
+        make(self._engine(plan.endpoint), plan, self.provision)
         return self._bottle(plan.spec.identity)
-
-    def _start(self, engine: Engine, plan: DockerPlan, lock: int, images: tuple[str, str]) -> None:
-        from backends import sidecar_specs
-        from backends.docker import launcher, linking, shipping, sources
-
-        sidecar_specs.write_routes(plan.spec)
-        place = functools.partial(self._place, engine, plan, images[0])
-        if not plan.is_elsewhere:
-            launcher.launch(engine, plan, sources.local(plan), lock, images, place)
-            return
-        authority = place()
-        shipped = shipping.ship(engine, plan, images[1])
-        launcher.launch(engine, plan, shipped, lock, images, lambda: authority)
-        linking.start(plan.spec.files, plan.spec.identity, plan.endpoint, lock)
-
-    def _place(self, engine: Engine, plan: DockerPlan, image: str) -> Authority:
-        """Provision the bottle; return the authority that it was made to trust."""
-        from backends.docker import launcher, places
-        from backends.docker.check import find_python
-
-        authority = launcher.make_authority(plan)
-        self.provision(plan, authority)
-        places.link_python(plan, find_python(engine, image, self.paths.state / "cache"))
-        return authority
 
     def build(self, plan: DockerPlan, dockerfile: str, say: Callable[[str], object]) -> str:
         """Build what the bottle will run in, on top of its own image."""
-        from backends.docker import images
+        from backends.docker.making import agent_image
 
-        base = plan.spec.resolved.bottle.source.parent
-        return images.for_bottle(
-            self._engine(plan.endpoint), plan.image, base, say, dockerfile, self._owner(plan)
-        )
-
-    def _owner(self, plan: DockerPlan) -> str:
-        from backends.docker import names
-
-        return names.owner(self.paths, elsewhere=plan.is_elsewhere)
+        return agent_image(self._engine(plan.endpoint), plan, dockerfile, say)
 
     def image_of(self, identity: str) -> str:
         """Return the image of the bottle's latest launch, once that was complete."""
@@ -314,29 +260,3 @@ class DockerBackend(LocalBackend["DockerPlan", "DockerCleanup"]):
 
         if plan.lines():
             remove_leftovers(self._engine(), plan)
-
-
-def _dockerfile(plan: DockerPlan) -> str:
-    """Return what was approved for this bottle beside its image; empty if nothing was."""
-    try:
-        return plan.spec.files.dockerfile.read_text("utf-8")
-    except FileNotFoundError:
-        return ""
-
-
-def _undo(engine: Engine, plan: DockerPlan) -> None:
-    from backends.docker import linking, names, places
-    from backends.docker.removal import remove
-
-    try:
-        remove(engine, plan.spec.identity)
-        if plan.is_elsewhere and not plan.spec.resumed:
-            engine.remove_volume(names.kept_volume(plan.spec.identity))
-    finally:
-        if plan.is_elsewhere:
-            linking.end(plan.spec.files)
-        places.remove(plan)
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
