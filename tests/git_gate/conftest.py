@@ -85,6 +85,7 @@ class Sshd:
     port: int
     host_key: str
     identity: Path
+    address: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -96,7 +97,7 @@ class Sshd:
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self.address, self.port)) == 0
 
     def stop(self) -> None:
         if self.process is not None:
@@ -109,13 +110,14 @@ class Sshd:
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Generator[Sshd]:
     sshd_program()
     directory = tmp_path_factory.mktemp("sshd")
-    server = _configure(directory)
+    server = configure(directory)
     server.start()
     yield server
     server.stop()
 
 
-def _configure(directory: Path) -> Sshd:
+def configure(directory: Path, address: str = "127.0.0.1") -> Sshd:
+    """Return a server, not started yet, that will listen at ``address``."""
     host = keygen(directory / "host_key")
     identity = keygen(directory / "identity")
     public = identity.with_suffix(".pub").read_text().strip()
@@ -126,7 +128,7 @@ def _configure(directory: Path) -> Sshd:
     port = free_port()
     (directory / "sshd_config").write_text(
         f"""Port {port}
-ListenAddress 127.0.0.1
+ListenAddress {address}
 HostKey {host}
 AuthorizedKeysFile {directory / "authorized_keys"}
 ForceCommand {shell}
@@ -142,7 +144,7 @@ PrintMotd no
 PrintLastLog no
 """
     )
-    return Sshd(directory, port, host.with_suffix(".pub").read_text().strip(), identity)
+    return Sshd(directory, port, host.with_suffix(".pub").read_text().strip(), identity, address)
 
 
 @dataclass
@@ -280,7 +282,7 @@ def _make_world(sshd: Sshd, directory: Path) -> World:
     git(directory, "init", "--quiet", str(seed))
     remote = GitRemote(
         name="origin",
-        upstream=f"ssh://{_user()}@127.0.0.1:{sshd.port}{upstream}",
+        upstream=f"ssh://{user_name()}@127.0.0.1:{sshd.port}{upstream}",
         identity_file=sshd.identity,
         known_host_key=sshd.host_key,
     )
@@ -309,7 +311,7 @@ def shared(sshd: Sshd, tmp_path_factory: pytest.TempPathFactory) -> Generator[Wo
         gate.stop()
 
 
-def _user() -> str:
+def user_name() -> str:
     import pwd
 
     return pwd.getpwuid(os.geteuid()).pw_name
