@@ -130,15 +130,19 @@ def _palette(context: Context, subject: Subject) -> Prepared:
 
 
 def _menu(context: Context, subject: Subject) -> Prepared:
-    from bottlemux.actions.menu import menu_command
+    from bottlemux.actions.menu import menu
 
     seat = subject.seat
     if seat is None:
         raise UsageError("there is no tmux client to show a menu on")
-    command = menu_command(context, seat)
+    command, height = menu(context, seat)
 
     def carry_out() -> Outcome:
-        context.workspace.server.batch([command])
+        server = context.workspace.server
+        (lines,) = server.batch([["display-message", "-p", "-c", seat.client, "#{client_height}"]])
+        if int(lines) < height:
+            return Told(f"too low for the menu ({height} lines): the palette has it all")
+        server.batch([command])
         return Done()
 
     return Prepared(carry_out)

@@ -159,6 +159,21 @@ def test_the_menu_is_that_of_the_bottle_in_front(world: World, slugs: list[str],
     world.run("keys", "uninstall")
 
 
+def test_a_terminal_without_room_for_the_menu_is_told(world: World, slugs: list[str]) -> None:
+    world.run("keys", "install")
+    small = Terminal(
+        ["tmux", "-u", "-L", world.socket, "attach", "-t", "=bottlemux:"], world.environ, (60, 15)
+    )
+    try:
+        until(lambda: small.read(0.02) and world.tmux("list-clients"), "a client")
+        world.tmux("select-window", "-t", world.pane_id(slugs[1]))
+        _press(world, small, b"m")
+        small.shows("lines): the palette has it all")
+    finally:
+        small.close()
+    world.run("keys", "uninstall")
+
+
 def test_the_palette_of_a_bottles_window_is_about_its_project(
     world: World, slugs: list[str], attached: Terminal
 ) -> None:
