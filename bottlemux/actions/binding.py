@@ -69,7 +69,7 @@ def with_offer(context: Context, argv: Sequence[str]) -> list[str]:
         key = spoken(*leader(context))
     except BottlemuxError:
         return list(argv)
-    text = f"bottlemux keys install: {key} opens all there is to do here (or run: bottlemux palette)"
+    text = f"bottlemux keys install: {key} opens everything (or run: bottlemux palette)"
     return [*argv, ";", "display-message", "-d", str(_OFFER_MS), literal(text)]
 
 

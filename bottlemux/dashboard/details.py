@@ -73,7 +73,7 @@ def _routes(context: Context, slug: str) -> Iterator[str]:
     except BottlemuxError as error:
         yield f"routes    {printable(error.message)}"
         return
-    yield from _listed("may reach", [printable(route_text(route)) for route in routes] or ["nothing"])
+    yield from _listed("reaches", [printable(route_text(route)) for route in routes] or ["nothing"])
 
 
 def _refusals(context: Context, row: Row) -> Iterator[str]:

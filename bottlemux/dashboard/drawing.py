@@ -106,12 +106,12 @@ class ListControl(UIControl):
 
 def _row(table: Table, row: Row, *, selected: bool) -> StyleAndTextTuples:
     cells = table.cells(row)
+    if selected:
+        # Reversed, every colour would be a patch of its own: the bar is of one piece.
+        return plain(f"> {''.join(cells)}", f"class:selected{' bold' if row.needs_me else ''}")
     style = f"class:{row.status.state}"
-    extra = " class:selected" if selected else ""
-    line: StyleAndTextTuples = [(extra, "> " if selected else "  "), (style + extra, cells[0])]
-    line.append((extra, "".join(cells[1:-1])))
-    line.append(((style if row.needs_me else "") + extra, cells[-1]))
-    return line
+    urgent = style if row.needs_me else ""
+    return [("", "  "), (style, cells[0]), ("", "".join(cells[1:-1])), (urgent, cells[-1])]
 
 
 class DetailsControl(UIControl):
@@ -124,14 +124,14 @@ class DetailsControl(UIControl):
         """Draw for a window of this size, in cells; note whether it shows all of what is asked for."""
         desk = self._desk
         details = desk.present_details
-        asked = wrapped(details.asked, width)
+        asked = _diff(details.asked, width)
         row = desk.board.current
         lines: list[StyleAndTextTuples] = []
         if asked and row is not None and row.status.ended:
             lines += [plain(line, "class:hint") for line in wrapped([_ENDED], width)]
         whole = 0 < len(asked) <= height - len(lines)
         desk.asked_whole = details.asked if whole else ()
-        lines += map(_diff_line, asked[: height - len(lines)])
+        lines += asked[: height - len(lines)]
         if asked and not whole:
             lines[-1:] = [plain("[... a shows all of it]"[:width], "class:hint")]
         if asked:
@@ -148,8 +148,8 @@ class DetailsControl(UIControl):
         return content(lines[:height])
 
 
-def _diff_line(line: str) -> StyleAndTextTuples:
-    return plain(line, _STYLES.get(line[:1], ""))
+def _diff(lines: Sequence[str], width: int) -> list[StyleAndTextTuples]:
+    return [plain(part, _STYLES.get(line[:1], "")) for line in lines for part in wrapped([line], width)]
 
 
 class PageControl(UIControl):
@@ -163,7 +163,7 @@ class PageControl(UIControl):
         page = self._desk.page
         if page is None:
             return content([])
-        lines = wrapped(page.lines, width)
+        lines = _diff(page.lines, width)
         room = max(1, height - 3)
         page.top = min(page.top, max(0, len(lines) - room))
         page.seen = page.seen or page.top + room >= len(lines)
@@ -172,10 +172,7 @@ class PageControl(UIControl):
         more = f"({left} more lines: {_more_keys(page)})" if left > 0 else ""
         question = f"{page.question} [y/N]" if page.question and page.seen else more
         asked: StyleAndTextTuples = [("class:question", question)]
-        body: list[StyleAndTextTuples] = [
-            _diff_line(line) for line in [*lines[page.top : page.top + room], ""]
-        ]
-        return content([heading, *body, asked])
+        return content([heading, *lines[page.top : page.top + room], plain(""), asked])
 
     def mouse_handler(self, mouse_event: MouseEvent) -> NotImplementedOrNone:
         """Scroll by the wheel."""

@@ -24,7 +24,7 @@ def test_routes_are_lines_to_read(context: Context, make_bottle: Make) -> None:
     )
     context.paths.bottle(slug).routes.write_text(RouteSet(routes=routes).dump())
     facts = read_details(context, Row(*collect(context, [slug])), None).facts
-    assert "may reach https://api.example.com GET,POST /v1/ /v2/" in facts
+    assert "reaches   https://api.example.com GET,POST /v1/ /v2/" in facts
     assert "          https://*.example.org:8443 any method any path" in facts
 
 

@@ -133,6 +133,21 @@ def test_rows_that_are_not_on_the_screen_are_counted(
     one.shows(" more ")
 
 
+def test_the_bar_of_the_selection_is_of_one_piece(
+    screen: Screens, context: Context, make_bottle: Make, ask: Ask
+) -> None:
+    slug = make_bottle()
+    ask(slug)
+    one = screen((80, 24))
+    with living(context, slug):
+        one.run(DASHBOARD, cwd=context.cwd)
+        one.shows("wants new.example.com")
+        lines = one.tmux("capture-pane", "-p", "-e").splitlines()
+    bar = next(line for line in lines if slug in line)
+    assert len(re.findall(r"\x1b\[", bar)) == 1, bar
+    assert bar.startswith("\x1b[7m> ")
+
+
 def test_resizing_keeps_the_selection(screen: Screens, context: Context, make_bottle: Make) -> None:
     slugs = sorted(make_bottle() for _ in range(12))
     one = screen((80, 24))
@@ -250,7 +265,7 @@ def test_nothing_is_drawn_while_nothing_changes(
     one = screen()
     one.run(DASHBOARD, cwd=context.cwd)
     one.shows(record.identity)
-    one.shows("may reach")
+    one.shows("reaches")
     one.tmux("pipe-pane", "-o", f"cat >{log}")
     import time
 
