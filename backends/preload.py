@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _NEEDED_BY_DOCKER = (
     "docker", "docker.types", "backends.docker.backend", "backends.docker.bottle", "backends.docker.check",
-    "backends.docker.images", "backends.docker.launcher", "backends.docker.removal", "backends.docker.sources",
+    "backends.docker.images", "backends.docker.making", "backends.docker.removal", "backends.docker.sources",
 )  # fmt: skip
 _NEEDED_TO_LAUNCH = ("backends.bubblewrap.launcher", "backends.bubblewrap.plan")
 

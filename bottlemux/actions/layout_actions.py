@@ -33,10 +33,12 @@ def _apply(context: Context, subject: Subject) -> Prepared:
 
 
 def _apply_session(context: Context, file: LayoutFile) -> Prepared:
+    from bottlemux.lifecycle.attaching import open_missing
     from bottlemux.lifecycle.sessions import carry_out, plan_session
 
+    lines = [f"{slug}: {problem.message}" for slug, problem in open_missing(context).items()]
     plan = plan_session(context, file)
-    lines: list[str] = [f"{part.name}: {problem.message}" for part, problem in plan.failed]
+    lines += [f"{part.name}: {problem.message}" for part, problem in plan.failed]
 
     def report(part: Part, outcome: str | BottlemuxError) -> None:
         lines.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from bottlemux.actions.conditions import always, seated, startable
@@ -12,8 +11,6 @@ from bottlemux.errors import UsageError
 if TYPE_CHECKING:
     from bottlemux.actions.model import Subject
     from bottlemux.lifecycle.context import Context
-
-_UNKNOWN_SIZE = (200, 50)
 
 
 def _start(context: Context, subject: Subject) -> Prepared:
@@ -35,18 +32,10 @@ def _attach(context: Context, _subject: Subject) -> Prepared:
     def carry_out() -> Outcome:
         from bottlemux.lifecycle.attaching import prepare_workspace
 
-        prepare_workspace(context, size=_terminal_size())
+        prepare_workspace(context)
         return GoTo(context.workspace.dashboard.landing())
 
     return Prepared(carry_out)
-
-
-def _terminal_size() -> tuple[int, int]:
-    try:
-        columns, rows = os.get_terminal_size()
-    except OSError:
-        return _UNKNOWN_SIZE
-    return columns, rows
 
 
 def _status(context: Context, _subject: Subject) -> Prepared:

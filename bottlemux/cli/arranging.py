@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
 from bottlemux.cli import console
+from bottlemux.cli.selection import complain
 from bottlemux.errors import BottlemuxError, UsageError
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ def arrange_session(context: Context, file: LayoutFile, *, yes: bool, close: boo
     from bottlemux.lifecycle.attaching import open_missing
     from bottlemux.lifecycle.sessions import carry_out, plan_session
     from bottlemux.lifecycle.warming import warm_up
-    from bottlemux.session.workspace import DEFAULT_SIZE
 
-    open_missing(context, size=shutil.get_terminal_size(DEFAULT_SIZE))
+    for slug, problem in open_missing(context).items():
+        complain(slug, problem)
     plan = plan_session(context, file)
     errors = [problem for _, problem in plan.failed]
     for part, problem in plan.failed:

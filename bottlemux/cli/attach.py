@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -34,13 +33,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(context: Context, options: argparse.Namespace) -> int:
     """Make the workspace where there is none, open the windows of bottles that run without one, and go there."""
     from bottlemux.actions.binding import with_offer
+    from bottlemux.cli.selection import complain
     from bottlemux.lifecycle.attaching import prepare_workspace
     from bottlemux.lifecycle.warming import warm_up
-    from bottlemux.session.workspace import DEFAULT_SIZE
 
     if not console.is_interactive():
         raise UsageError("there is no terminal to attach", hint="bottlemux status shows what runs")
-    columns, rows = shutil.get_terminal_size(DEFAULT_SIZE)
     with contextlib.suppress(OSError):
         warm_up(context)
     layout = options.layout
@@ -53,7 +51,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
             if code := _arrange(context, file, yes=options.yes):
                 return code
             layout = None
-    prepare_workspace(context, size=(columns, rows), layout=layout)
+    for slug, problem in prepare_workspace(context, layout).items():
+        complain(slug, problem)
     argv = context.workspace.attach_argv(context.workspace.dashboard.landing())
     return console.become(with_offer(context, argv))
 

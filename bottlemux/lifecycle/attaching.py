@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
+from bottlemux.errors import BottlemuxError
 from bottlemux.lifecycle.recalling import in_order
 from bottlemux.lifecycle.running import find_bottle
 from bottlemux.lifecycle.windows import named_layout, window_for
+from bottlemux.session.workspace import DEFAULT_SIZE
 from bottlemux.state.liveness import is_alive
 from bottlemux.state.metadata import Metadata
 
@@ -15,24 +18,55 @@ if TYPE_CHECKING:
     from bottlemux.session.models import WindowSpec
 
 
-def prepare_workspace(context: Context, *, size: tuple[int, int], layout: str | None = None) -> None:
+type Unopened = dict[str, BottlemuxError]
+"""The bottles that got no window, by identity, each with what is amiss."""
+
+
+def prepare_workspace(context: Context, layout: str | None = None) -> Unopened:
     """Make the session if there is none, and open the window of each running bottle that has none.
 
-    ``size`` is columns and rows of the terminal that will attach. ``layout`` is for the windows opened here.
+    A new session gets the size of this process's terminal. ``layout`` is for the windows opened here. A bottle whose
+    window cannot be made keeps nobody from the others; such are returned.
     """
-    if not open_missing(context, size=size, layout=layout):
-        context.workspace.ensure(size=size)
+    specs, unopened = _missing(context, layout)
+    if specs:
+        _open(context, specs)
+    else:
+        context.workspace.ensure(size=_terminal_size())
+    return unopened
 
 
-def open_missing(context: Context, *, size: tuple[int, int], layout: str | None = None) -> bool:
-    """Open the window of each running bottle that has none; tell whether there was any."""
-    missing = _windowless(context, layout)
-    if missing:
-        context.workspace.open_windows(missing, size=size, in_order=not context.workspace.exists())
-    return bool(missing)
+def open_missing(context: Context) -> Unopened:
+    """Open the window of each running bottle that has none, and make no session where there is none to open."""
+    specs, unopened = _missing(context)
+    if specs:
+        _open(context, specs)
+    return unopened
 
 
-def _windowless(context: Context, layout: str | None) -> list[WindowSpec]:
+def _open(context: Context, specs: list[WindowSpec]) -> None:
+    workspace = context.workspace
+    workspace.open_windows(specs, size=_terminal_size(), in_order=not workspace.exists())
+
+
+def _terminal_size() -> tuple[int, int]:
+    columns, rows = shutil.get_terminal_size(DEFAULT_SIZE)
+    return columns, rows
+
+
+def _missing(context: Context, layout: str | None = None) -> tuple[list[WindowSpec], Unopened]:
+    specs: list[WindowSpec] = []
+    unopened: Unopened = {}
+    for record in _windowless(context):
+        try:
+            chosen = named_layout(context, record, layout) if layout else None
+            specs.append(window_for(context, record, find_bottle(context, record), chosen))
+        except BottlemuxError as error:
+            unopened[record.identity] = error
+    return specs, unopened
+
+
+def _windowless(context: Context) -> list[Metadata]:
     shown = {window.slug for window in context.workspace.list()}
     records = {
         record.identity: record
@@ -41,12 +75,4 @@ def _windowless(context: Context, layout: str | None) -> list[WindowSpec]:
         and record.identity not in shown
         and is_alive(context.paths.bottle(record.identity))
     }
-    return [
-        window_for(
-            context,
-            records[slug],
-            find_bottle(context, records[slug]),
-            named_layout(context, records[slug], layout) if layout else None,
-        )
-        for slug in in_order(context.paths, list(records))
-    ]
+    return [records[slug] for slug in in_order(context.paths, list(records))]

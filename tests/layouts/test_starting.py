@@ -168,3 +168,20 @@ def test_attach_starts_what_a_layout_names(world: World) -> None:
         )
     finally:
         terminal.close()
+
+
+def test_a_bottle_whose_layout_is_gone_keeps_nobody_from_the_others(world: World) -> None:
+    layout = world.config / "layouts" / "mine.yaml"
+    layout.write_text("windows: [{panes: [{role: agent}]}]\n")
+    lost, kept = world.start("writer", "--layout", "mine"), world.start("reader")
+    world.tmux("kill-server")
+    layout.unlink()
+    (world.bottle(lost) / "window.json").unlink()
+    terminal = Terminal(world.argv("attach"), {**os.environ, **world.environ}, (100, 40))
+    try:
+        terminal.shows(f"{lost}: no layout 'mine'")
+        until(lambda: world.tmux("list-clients", "-F", "#{session_name}"), "the client")
+        slugs = world.tmux("list-windows", "-t", "bottlemux", "-F", "#{@bottlemux_slug}").split()
+    finally:
+        terminal.close()
+    assert slugs == [kept]
