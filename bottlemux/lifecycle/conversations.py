@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from backends.presets import PRESETS
 from bottlemux.files import make_private_dir, open_hostile_dir, open_hostile_file
 from bottlemux.lifecycle.observing import read_activity
+from bottlemux.state.liveness import may_run_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,13 +52,29 @@ def current(files: BottlePaths) -> Conversation | None:
 
     That is the one its program reported, if somebody typed in it, else the one that somebody typed in last.
     """
-    activity = read_activity(files.activity)
-    reported = activity.session if activity else ""
+    reported = _reported(files)
     for preset in _naming_presets():
         with contextlib.suppress(OSError):
             if found := _search(files.home, preset, reported):
                 return found
     return None
+
+
+def to_continue(files: BottlePaths) -> str:
+    """Return the id of the conversation that a bottle's agent goes on with; empty without any.
+
+    Of one on another machine it is the one that its program reported: its home is there, and any here is an older one.
+    """
+    if may_run_elsewhere(files):
+        reported = _reported(files)
+        return reported if is_session_id(reported) else ""
+    found = current(files)
+    return found.session_id if found else ""
+
+
+def _reported(files: BottlePaths) -> str:
+    activity = read_activity(files.activity)
+    return activity.session if activity else ""
 
 
 def keep(files: BottlePaths) -> Conversation | None:

@@ -63,7 +63,7 @@ def pane_argv(context: Context, bottle: Bottle, pane: PaneLayout, said: str = ""
     if own := OWN_COMMANDS.get(pane.role_name):
         return context.own_argv(own[0], bottle.identity, *own[1:])
     if pane.role_name == "agent":
-        conversation = conversations.current(context.paths.bottle(bottle.identity))
-        session = [conversation.session_id, *([said] if said else [])] if conversation else []
-        return bottle.claude_argv([START_SCRIPT, *session])
+        session = conversations.to_continue(context.paths.bottle(bottle.identity))
+        words = [session, *([said] if said else [])] if session else []
+        return bottle.claude_argv([START_SCRIPT, *words])
     return bottle.claude_argv(["/bin/bash", "-l"])

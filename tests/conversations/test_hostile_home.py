@@ -137,3 +137,25 @@ def test_many_names_end(files: BottlePaths) -> None:
     for number in range(200):
         (files.home / PLACE / f"{number:08x}-0000-4000-8000-000000000000.jsonl").write_bytes(b"")
     assert found(files) is None
+
+
+@pytest.mark.parametrize(
+    ("link", "reported", "continued"),
+    [
+        ({"pid": 4711, "start": 1}, SECOND, SECOND),
+        ({"pid": 4711, "start": 1}, "", ""),
+        ({"pid": 4711, "start": 1}, "../../../x", ""),
+        ({"pid": 4711, "start": 1}, "--help", ""),
+        ({"pid": 0, "start": 1}, SECOND, FIRST),
+        ({}, SECOND, FIRST),
+    ],
+    ids=["elsewhere", "nothing reported", "a path", "an option", "no more elsewhere", "here"],
+)
+def test_one_elsewhere_goes_on_with_what_was_reported(
+    files: BottlePaths, link: dict[str, int], reported: str, continued: str
+) -> None:
+    """Its home is there: what is here may be of the time before."""
+    write(files, FIRST)
+    report(files, reported)
+    files.link.write_text(json.dumps(link))
+    assert conversations.to_continue(files) == continued

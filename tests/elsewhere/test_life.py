@@ -202,6 +202,20 @@ def test_the_working_copy_comes_back(world: World) -> None:
     assert (work / "renamed").read_text() == "one\ntwo\nmore\n"
 
 
+def test_an_engine_that_lost_what_it_kept(world: World) -> None:
+    """The bottle starts again with what is here: a new home, and the working copy as it came back last."""
+    spec = world.spec(workspace="clone", directory=world.project(repository=True))
+    bottle = world.launch(world.backend.prepare(spec))
+    bottle.exec("echo two >> file; echo kept > ~/note")
+    world.backend.bring_back(bottle.identity)
+    bottle.exec("echo three >> file")
+    bottle.close()
+    engines.docker("volume", "rm", f"bottlemux-{bottle.identity}-kept")
+    again = world.launch(world.backend.prepare(replace(spec, resumed=True)))
+    assert again.exec("cat file").stdout == "one\ntwo\n"
+    assert again.exec("ls ~/note").returncode != 0
+
+
 def test_no_mount_elsewhere(world: World) -> None:
     assert world.backend.workspaces == ("clone", "copy")
 

@@ -83,6 +83,7 @@ def test_a_day_with_an_agent_elsewhere(user: World, api: FakeApi) -> None:
     assert git(user.project, "show", f"bottlemux/{slug}:file") == "one\ntwo\n"
     assert (user.project / "file").read_text() == "one\n"
 
+    assert user.run("exec", slug, "--", "claude", "-p", "a question beside it").strip() == "Done."
     user.run("stop", slug)
     assert user.status(slug)["state"] == "exited"
     assert engines.things(paths_of(user)) == [f"bottlemux-{slug}-kept"]
@@ -90,7 +91,10 @@ def test_a_day_with_an_agent_elsewhere(user: World, api: FakeApi) -> None:
     user.wait_for_text(slug, ANSWER)
     assert user.run("exec", slug, "--", "cat", "file") == "one\ntwo\n"
     submit(user, slug, "and the second task")
-    assert "and the second task" in last_turn(api, 3).texts("user")[-1]
+    heard = last_turn(api, 4).texts("user")
+    assert "and the second task" in heard[-1]
+    assert "do it" in "\n".join(heard)
+    assert "a question beside it" not in "\n".join(heard)
 
     user.run("stop", slug)
     user.run("rm", slug)
