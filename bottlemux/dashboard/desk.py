@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from bottlemux.actions.catalogue import find_action
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from bottlemux.actions.model import Action
     from bottlemux.lifecycle.context import Context
     from sidecars.supervise.proposal import Proposal
+
+READ_S = 1.0
+"""How long a request must have been on the screen until one key decides about it: a key that was meant for what was
+there before, pressed twice or held down, must not approve what took its place."""
 
 _MAX_REQUEST = 120
 
@@ -64,8 +69,7 @@ class Desk:
         self.details = Details()
         self.pages: list[TextPage] = []
         self.line: InputLine | None = None
-        self.asked_whole: tuple[str, ...] = ()
-        """The text of the proposal that is on the screen, if the screen shows all of it."""
+        self._asked_whole: tuple[tuple[str, ...], float] = (), 0.0
         self._run, self._places, self._leave = run, places, leave
 
     @property
@@ -84,6 +88,22 @@ class Desk:
     def page(self) -> TextPage | None:
         """The page on top, if any lies over the list."""
         return self.pages[-1] if self.pages else None
+
+    @property
+    def asked_whole(self) -> tuple[str, ...]:
+        """The text of the proposal that is on the screen, if the screen shows all of it."""
+        return self._asked_whole[0]
+
+    @property
+    def asked_read(self) -> tuple[str, ...]:
+        """The same, once it has been there for long enough to be read."""
+        text, since = self._asked_whole
+        return text if time.monotonic() - since >= READ_S else ()
+
+    def note_asked(self, whole: tuple[str, ...]) -> None:
+        """Note the text of the proposal that is drawn now; empty where the screen has no room for all of it."""
+        if whole != self.asked_whole:
+            self._asked_whole = whole, time.monotonic()
 
     # -- what a key does with the selected bottle
 
@@ -109,10 +129,10 @@ class Desk:
         self._show("the palette", self.context.own_argv("palette", "--here", "--do", "prompt"))
 
     def decide(self, name: str) -> None:
-        """Approve what is asked for. What was not on the screen as a whole is shown first."""
+        """Approve what is asked for. What was not on the screen as a whole, and for a moment, is shown first."""
         proposal = self._asked()
         if proposal is not None:
-            shown = "\n".join(self.asked_whole)
+            shown = "\n".join(self.asked_read)
             subject = Subject("proposal", proposal.id)
             self._do(find_action(name), subject, proposal.slug, lambda text: text == shown)
 

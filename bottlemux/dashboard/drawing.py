@@ -130,7 +130,7 @@ class DetailsControl(UIControl):
         if asked and row is not None and row.status.ended:
             lines += [plain(line, "class:hint") for line in wrapped([_ENDED], width)]
         whole = 0 < len(asked) <= height - len(lines)
-        desk.asked_whole = details.asked if whole else ()
+        desk.note_asked(details.asked if whole else ())
         lines += asked[: height - len(lines)]
         if asked and not whole:
             lines[-1:] = [plain("[... a shows all of it]"[:width], "class:hint")]

@@ -98,8 +98,8 @@ class Typist:
         self.sees(lambda: self.desk.page is not None and text in "\n".join(self.desk.page.lines))
 
     def sees_whole(self, proposal: Proposal) -> None:
-        """Wait until the screen shows all of what is asked for."""
-        self.sees(lambda: f"proposal {proposal.id}" in self.desk.asked_whole)
+        """Wait until the screen has shown all of what is asked for, for long enough to be read."""
+        self.sees(lambda: f"proposal {proposal.id}" in self.desk.asked_read)
 
     def selects(self, slug: str) -> None:
         self.sees(lambda: self.desk.board.selected == slug)

@@ -101,6 +101,24 @@ def test_approving_what_is_shown_takes_one_key(context: Context, make_bottle: Ma
     assert decided == [("allow", "approved")]
 
 
+def test_a_key_held_down_does_not_approve_what_comes_next(
+    context: Context, make_bottle: Make, ask: Ask
+) -> None:
+    slug = make_bottle()
+    first, second = ask(slug, "one.example.com"), ask(slug, "two.example.com")
+    with opened(context) as typist:
+        typist.sees_whole(first)
+        typist.type("a")
+        typist.sees(lambda: f"proposal {second.id}" in typist.desk.asked_whole)
+        typist.type("a")
+        typist.sees_page("two.example.com")
+        assert state(context, second).state == "pending"
+        typist.sees(lambda: typist.desk.page and typist.desk.page.seen)
+        typist.type("a", "y")
+        typist.sees(lambda: state(context, second).state == "active")
+    assert routes(context, slug) == ["one.example.com", "two.example.com"]
+
+
 def test_what_was_not_shown_whole_is_shown_before_it_is_decided(
     context: Context, make_bottle: Make, ask: Ask
 ) -> None:

@@ -7,10 +7,12 @@ import os
 import re
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from bottlemux.dashboard.desk import READ_S
 from bottlemux.files import write_json
 from bottlemux.state.liveness import RuntimeStatus, process_start, write_status
 from tests.palette.test_terminal import slow_tmux
@@ -106,6 +108,7 @@ def test_what_an_ended_bottle_asked_for_waits_for_its_return(
         one.keys("Tab")
         text = one.shows("counts when R brings")
         assert "asked for later.examp" in text
+        time.sleep(READ_S)
         one.keys("a")
         one.shows("(in force when the bottle comes back)")
     assert routes(context, ended) == ["later.example.com"]
@@ -330,6 +333,7 @@ def test_deciding_on_the_screen(screen: Screens, context: Context, make_bottle: 
     with living(context, slug):
         one.run(DASHBOARD, cwd=context.cwd)
         one.shows("routes if approved")
+        time.sleep(READ_S)
         one.keys("a")
         one.shows("may now do what it asked for")
         one.hides("1 needs you")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
+
+from bottlemux.dashboard.desk import READ_S
 
 from .conftest import OWN, routes, until
 from .test_terminal import click, mouse
@@ -131,6 +134,7 @@ def test_it_keeps_window_names_true_and_approves_for_a_running_bottle(
     ask(slug)
     until(lambda: "1" in inner.name_of(slug).split(slug)[0], lambda: inner.name_of(slug))
     one.shows("routes if approved")
+    time.sleep(READ_S)
     one.keys("a")
     one.shows("may now do what it asked for")
     assert routes(context, slug) == ["new.example.com"]
