@@ -29,13 +29,15 @@ class BottleProcess:
     """The bottle as a child process: its first message on ``SYNC_FD`` brings the sidecars' listening sockets.
 
     ``descriptors`` are the numbers at which the launcher's descriptors appear in it, in the order they were sent;
-    ``cgroups`` are existing control group directories that it joins and that are removed at its end.
+    ``cgroups`` are existing control group directories that it joins and that are removed at its end. With
+    ``names_machine`` its second message is the number of the process in which the bottle really runs.
     """
 
     argv: tuple[str, ...]
     environ: dict[str, str]
     descriptors: tuple[int, ...] = ()
     cgroups: tuple[str, ...] = ()
+    names_machine: bool = False
 
 
 @dataclass(frozen=True)

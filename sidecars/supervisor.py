@@ -47,7 +47,8 @@ class Supervisor:
     """Runs until the bottle ends or SIGTERM asks for its end.
 
     ``listeners`` are given where the bottle is a container; a bottle that is a process opens them itself. ``known``
-    replaces what the report says of process ids, where those of this process's namespace mean nothing to its readers.
+    replaces what the report says of process ids, where those of this process's namespace mean nothing to its readers,
+    or its child only keeps the bottle's machine.
     """
 
     spec: SupervisorSpec
@@ -136,12 +137,24 @@ class Supervisor:
     def _watch(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._wakeup, selectors.EVENT_READ)
+            if self.spec.bottle and self.spec.bottle.names_machine:
+                selector.register(self._sync, selectors.EVENT_READ)
             while not self.stopping:
-                selector.select(self._services.next_due())
+                ready = {key.fileobj for key, _events in selector.select(self._services.next_due())}
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wakeup, 4096)
-                if self._reap() or self._services.restart_due():
+                if named := self._sync in ready:
+                    selector.unregister(self._sync)
+                    self._note_machine()
+                if self._reap() or self._services.restart_due() or named:
                     self._report_if_possible()
+
+    def _note_machine(self) -> None:
+        """Report the process that the bottle's own names as its machine; that one may have ended instead."""
+        with contextlib.suppress(OSError, EOFError, ValueError):
+            fields, _descriptors = wire.receive(self._sync)
+            if fields:
+                self.known["init_pid"] = int(fields[0])
 
     def _reap(self) -> bool:
         changed = False

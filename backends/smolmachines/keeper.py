@@ -67,6 +67,8 @@ def main() -> None:
     while boot.is_alive() and not _ended(sync, _POLL_S):
         boot.join(0)
     if pids:
+        with contextlib.suppress(OSError):
+            wire.send(sync, [str(pids[0]).encode()])
         _wait(sync, pids[0])
     # First the way out: where the end takes too long, the supervisor kills this process.
     for path in orders.listen.values():

@@ -55,6 +55,7 @@ def _process() -> BottleProcess:
         argv=(sys.executable, *_KEEPER),
         environ=tool.environ(),
         descriptors=(keeper.ORDERS_FD, keeper.PROGRESS_FD),
+        names_machine=True,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,8 +21,9 @@ _FIRST_SAMPLE_S = 0.1
 
 @dataclass(frozen=True)
 class Usage:
-    """What a bottle and its sidecars use: CPU in percent of one core, memory in bytes (proportional set size).
+    """What a bottle and its sidecars use: CPU in percent of one core, memory in bytes.
 
+    Memory is the proportional set size, or all that is resident of a process that lets nobody look into it.
     ``None`` is what was not measured yet.
     """
 
@@ -113,7 +115,7 @@ def _read_processes() -> _Table:
 
 
 def _families(statuses: Mapping[str, RuntimeStatus], table: _Table) -> dict[str, set[int]]:
-    """Return each bottle's processes and its sidecars: in a container, it is no child of its supervisor."""
+    """Return each bottle's processes and its sidecars: a container or a machine is no child of its supervisor."""
     children: dict[int, list[int]] = {}
     for pid, process in table.items():
         children.setdefault(process.parent, []).append(pid)
@@ -139,12 +141,15 @@ def _percent(family: Iterable[int], before: _Table, after: _Table, elapsed: floa
 
 
 def _read_memory(family: Iterable[int]) -> int:
+    return sum(map(_read_size, family))
+
+
+def _read_size(pid: int) -> int:
     import psutil
 
-    memory = 0
-    for pid in family:
-        try:
-            memory += psutil.Process(pid).memory_full_info().pss
-        except psutil.Error:
-            continue
-    return memory
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        with contextlib.suppress(psutil.AccessDenied):
+            return int(process.memory_full_info().pss)
+        return int(process.memory_info().rss)  # of one that is not dumpable, as the monitors of machines are
+    return 0

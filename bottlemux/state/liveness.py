@@ -44,7 +44,8 @@ class RuntimeStatus:
     """The supervisor's report.
 
     ``supervisor_start`` is in clock ticks since boot and tells a reused pid apart. ``init_pid`` is the
-    bottle's first process as seen from the host, None before it runs and for backends that have none. ``problem``
+    bottle's first process as seen from the host, the monitor of one that is a machine; None before it runs and for
+    backends that have none. ``problem``
     says why the rest may be out of date: the machine that the bottle runs on cannot be reached now. Of a bottle on
     another machine ``supervisor_pid`` is 0.
     """

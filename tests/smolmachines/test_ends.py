@@ -13,9 +13,10 @@ import pytest
 from backends.smolmachines import backend as module
 from backends.smolmachines import names, tool
 from bottlemux.errors import BottlemuxError
-from bottlemux.state.liveness import read_status
+from bottlemux.lifecycle import usage
+from bottlemux.state.liveness import RuntimeStatus, read_status
 from tests.backends.world import World, until
-from tests.smolmachines.standin import StandIn
+from tests.smolmachines.standin import WEIGHT_MIB, StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,12 +59,16 @@ def listed(world: World, bottle: Bottle) -> tuple[str, ...]:
     return found.services
 
 
+def status_of(world: World, bottle: Bottle) -> RuntimeStatus:
+    found = read_status(world.paths.bottle(bottle.identity))
+    assert found is not None
+    return found
+
+
 def keeper_of(world: World, bottle: Bottle) -> int:
-    status = read_status(world.paths.bottle(bottle.identity))
-    assert status is not None
     (found,) = [
         child.pid
-        for child in psutil.Process(status.supervisor_pid).children()
+        for child in psutil.Process(status_of(world, bottle).supervisor_pid).children()
         if "backends.smolmachines.keeper" in child.cmdline()
     ]
     return found
@@ -149,6 +154,23 @@ class TestRunning:
         until(lambda: "machine unreachable" in listed(world, bottle), "the state is listed")
         bottle.close()
         assert smolvm.machine(name_of(world, bottle))["pid"] is None
+
+    def test_what_its_machine_takes_is_counted(self, world: World, smolvm: StandIn) -> None:
+        bottle = world.launch(workspace="copy")
+        pid = smolvm.machine(name_of(world, bottle))["pid"]
+        until(lambda: status_of(world, bottle).init_pid == pid, "the monitor is known")
+        status = status_of(world, bottle)
+        found = usage.measure({"with": status, "without": replace(status, init_pid=None)})
+        more = (found["with"].memory_bytes or 0) - (found["without"].memory_bytes or 0)
+        assert more >= WEIGHT_MIB << 20
+
+    def test_a_process_that_lets_nobody_look_is_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(process: psutil.Process) -> None:
+            raise psutil.AccessDenied(process.pid)
+
+        monkeypatch.setattr(psutil.Process, "memory_full_info", refuse)
+        own = RuntimeStatus(os.getpid(), 1, "2020-01-01T00:00:00.000Z", "smolmachines")
+        assert usage.measure({"own": own})["own"].memory_bytes
 
     @pytest.mark.parametrize("state", ["frozen", "paused", "failed"])
     def test_an_odd_state_is_listed_as_it_is(self, world: World, smolvm: StandIn, state: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from tests.backends.world import MACHINE_IMAGE
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kvm
 
 TOKEN = "sk-ant-oat01-real-and-never-in-the-bottle"
-BOTTLE = """
+MACHINE = f"""
 backend: smolmachines
-image: {image}
+image: {MACHINE_IMAGE}
 resources: {{cpus: 1, memory: 768m}}
+"""
+BOTTLE = """
 egress:
   routes:
     - host: {host}
@@ -62,7 +66,7 @@ def api(tmp_path: Path) -> Iterator[FakeApi]:
 
 
 def test_one_bottle_from_start_to_cleanup(world: World, api: FakeApi) -> None:
-    front = BOTTLE.format(image=MACHINE_IMAGE, host=HOST, address=api.address, ca=api.ca_file)
+    front = MACHINE + BOTTLE.format(host=HOST, address=api.address, ca=api.ca_file)
     world.manifest("bottles", "vm", front)
     world.manifest("agents", "dev", "bottle: vm\nprogram: [bash, --norc, -i]\nworkspace: copy")
     (world.project / "file").write_text("from the host\n")
@@ -122,3 +126,41 @@ def test_one_bottle_from_start_to_cleanup(world: World, api: FakeApi) -> None:
     world.run("stop", slug)
     world.run("rm", slug)
     assert world.run("cleanup", "--yes").count("machine") == 0
+
+
+def monitor_of(world: World, slug: str) -> int:
+    """Return the process in which the machine of ``slug`` runs, as its supervisor reports it."""
+
+    def reported() -> int | None:
+        pid = world.report(slug)["init_pid"]
+        return pid if "_boot-vm" in psutil.Process(pid).cmdline() else None
+
+    pid = until(reported, "the machine's process is reported")
+    assert pid is not None
+    return pid
+
+
+def test_one_whose_processes_are_stopped_and_killed(world: World) -> None:
+    world.manifest("bottles", "vm", MACHINE)
+    world.manifest("agents", "dev", "bottle: vm\nprogram: [bash, --norc, -i]\nworkspace: copy")
+    slug = world.start("dev")
+    monitor = monitor_of(world, slug)
+    assert world.status(slug)["memory_bytes"] > psutil.Process(monitor).memory_info().rss > 100 << 20
+
+    os.kill(monitor, signal.SIGSTOP)
+    until(lambda: "machine unreachable" in world.run("list", "active"), "the machine stands still")
+    world.run("stop", slug)
+    assert not psutil.pid_exists(monitor)
+
+    world.run("resume", slug, "--detach")
+    e2e.kill([monitor_of(world, slug)])
+    until(lambda: world.run("list", "active") == "", "a bottle ends with its machine")
+
+    world.run("resume", slug, "--detach")
+    supervisor = psutil.Process(world.report(slug)["supervisor_pid"])
+    e2e.kill(
+        child.pid for child in supervisor.children() if "backends.smolmachines.keeper" in child.cmdline()
+    )
+    until(lambda: world.run("list", "active") == "", "a bottle ends with what keeps its machine")
+    assert "that runs without its bottle" in world.run("cleanup", "--yes")
+    assert "machine" not in world.run("cleanup", "--yes")
