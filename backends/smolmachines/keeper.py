@@ -28,16 +28,21 @@ ORDERS_FD = 12
 PROGRESS_FD = 13
 READY_TIMEOUT_S = 60.0
 _POLL_S = 0.1
+_PAUSE_S = 1.0
 _BACKLOG = 256
-_CHECK_TIMEOUT_S = 30.0
+_CHECK_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
 class Orders:
-    """What to keep. ``listen`` are the sidecars' sockets by service; ``check`` runs in a machine that is ready."""
+    """What to keep. ``listen`` are the sidecars' sockets by service; ``check`` ends well in a machine that is ready.
+
+    One that is ``resumed`` may have its machine already.
+    """
 
     smolvm: str
     name: str
+    resumed: bool
     smolfile: str
     labels: dict[str, str]
     sockets: dict[str, str]
@@ -97,33 +102,49 @@ def _ended(sync: socket.socket, seconds: float) -> bool:
 
 
 def _boot_and_tell(smolvm: Smolvm, orders: Orders, pids: list[int]) -> None:
-    told: dict[str, object]
+    """Boot, tell the launcher how that went, and then, which it need not wait for, find the monitor's process id."""
     try:
-        pids.append(boot(smolvm, orders))
-        told = {"ready": True}
+        boot(smolvm, orders)
     except BottlemuxError as error:
-        told = {"error": error.message, "hint": error.hint}
+        _tell({"error": error.message, "hint": error.hint})
+        return
+    _tell({"ready": True})
+    if (pid := _monitor(smolvm, orders.name)) is not None:
+        pids.append(pid)
+
+
+def _tell(outcome: dict[str, object]) -> None:
     with contextlib.suppress(OSError), os.fdopen(PROGRESS_FD, "wb") as stream:
-        stream.write(json.dumps(told).encode())
+        stream.write(json.dumps(outcome).encode())
 
 
-def boot(smolvm: Smolvm, orders: Orders) -> int:
-    """Have the machine running and its view made; return the process id of its monitor."""
-    found = smolvm.machine(orders.name)
+def _monitor(smolvm: Smolvm, name: str) -> int | None:
+    """Return the process id of a machine's monitor, None where it ended; smolvm is asked until it answers."""
+    while True:
+        try:
+            running = smolvm.machine(name)
+        except BottlemuxError as error:
+            sys.stderr.write(f"smolvm does not say what runs: {error.message}\n")
+            sys.stderr.flush()
+            time.sleep(_PAUSE_S)
+        else:
+            return running.pid if running else None
+
+
+def boot(smolvm: Smolvm, orders: Orders) -> None:
+    """Have the machine running and its view made."""
+    found = smolvm.machine(orders.name) if orders.resumed else None
     if found is None:
         smolvm.create(
             Wanted(orders.name, Path(orders.smolfile), orders.labels, orders.sockets, orders.command)
         )
     else:
-        smolvm.stop(orders.name)  # one that outlived its keeper
+        if not found.is_at_rest:  # it outlived its keeper
+            smolvm.stop(orders.name)
         if (found.cpus, found.memory_mib) != (orders.cpus, orders.memory_mib):
             smolvm.resize(orders.name, orders.cpus, orders.memory_mib)
     _start(smolvm, orders.name)
     _await_view(smolvm, orders)
-    running = smolvm.machine(orders.name)
-    if running is None or running.pid is None:
-        raise BottlemuxError(f"the machine {orders.name} ended at once")
-    return running.pid
 
 
 def _start(smolvm: Smolvm, name: str) -> None:
@@ -138,18 +159,24 @@ def _start(smolvm: Smolvm, name: str) -> None:
 
 def _await_view(smolvm: Smolvm, orders: Orders) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_S
-    argv = smolvm.exec_argv(orders.name, orders.check, tty=False)
-    while True:
-        done = run(argv, timeout=_CHECK_TIMEOUT_S, env=smolvm.environ)
-        if done.returncode == 0:
-            return
+    while problem := _check(smolvm, orders):
         if time.monotonic() > deadline:
-            reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
             raise BottlemuxError(
-                f"the machine runs, but not what makes a bottle of it: {reason[0][:300]}",
+                f"the machine runs, but not what makes a bottle of it: {problem[:300]}",
                 hint="its image needs python3 and a shell; smolvm machine logs says more",
             )
         time.sleep(_POLL_S)
+
+
+def _check(smolvm: Smolvm, orders: Orders) -> str:
+    """Return why the machine is not ready; empty where it is."""
+    try:
+        argv = smolvm.exec_argv(orders.name, orders.check, tty=False)
+        done = run(argv, timeout=_CHECK_TIMEOUT_S, env=smolvm.environ)
+    except BottlemuxError as error:
+        return error.message
+    complaint = done.stderr.decode(errors="replace").strip() or "no reason given"
+    return complaint.splitlines()[-1] if done.returncode != 0 else ""
 
 
 def _wait(sync: socket.socket, pid: int) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,8 @@ import psutil
 import pytest
 
 from backends.smolmachines import backend as module
-from backends.smolmachines import names, tool
+from backends.smolmachines import launcher, names, tool
+from backends.smolmachines.confine import READY
 from bottlemux.errors import BottlemuxError
 from bottlemux.lifecycle import usage
 from bottlemux.state.liveness import RuntimeStatus, read_status
@@ -44,7 +47,7 @@ def world(tmp_path: Path, smolvm: StandIn) -> Iterator[World]:
         (image / name).parent.mkdir(parents=True)
         (image / name).touch()
     made = World(tmp_path / "w", "smolmachines")
-    made.write_bottle("dev", f"image: {image}")
+    made.write_bottle("dev", f"image: {image}\nresources: {{cpus: 1, memory: 768m}}")
     yield made
     made.close()
     made.end_zygotes()
@@ -145,6 +148,40 @@ class TestFailedStart:
         self.fail(world, smolvm, "start delete", world.spec(workspace="copy"))
         told = f"the machine {smolvm.names()[0]} is left: smolvm machine delete: disk I/O error"
         assert told in capsys.readouterr().err
+
+
+class TestStarting:
+    """Each call of smolvm takes as long as an interpreter's start, and the operator waits for it."""
+
+    def test_a_new_bottle_takes_three_calls_and_one_that_nobody_waits_for(
+        self, world: World, smolvm: StandIn
+    ) -> None:
+        world.launch(workspace="copy")
+        until(lambda: smolvm.calls == ["create", "start", "exec", "ls"], "the calls")
+
+    def test_one_brought_back_starts_its_machine(self, world: World, smolvm: StandIn) -> None:
+        spec = world.spec(workspace="copy")
+        world.launch(world.backend.prepare(spec)).close()
+        before = len(smolvm.calls)
+        world.launch(world.backend.prepare(replace(spec, resumed=True)))
+        until(lambda: smolvm.calls[before:] == ["ls", "start", "exec", "ls"], "the calls")
+
+    @pytest.mark.parametrize("state", ODD)
+    def test_one_brought_back_ends_what_is_left_first(
+        self, world: World, smolvm: StandIn, state: str
+    ) -> None:
+        spec = world.spec(workspace="copy")
+        smolvm.add(names.machine_name(world.paths, spec.identity), state=state)
+        world.launch(world.backend.prepare(replace(spec, resumed=True)))
+        assert smolvm.calls[:3] == ["ls", "stop", "start"]
+
+    def test_the_check_waits_in_the_machine_until_it_is_ready(self, tmp_path: Path) -> None:
+        script = launcher.ONCE_READY.replace(READY, str(tmp_path / "ready"))
+        check = subprocess.Popen(["/bin/sh", "-c", script, "sh", "echo", "let in"], stdout=subprocess.PIPE)
+        assert check.stdout is not None
+        assert not select.select([check.stdout], [], [], 0.3)[0]
+        (tmp_path / "ready").touch()
+        assert check.communicate()[0] == b"let in\n"
 
 
 class TestRunning:
