@@ -141,7 +141,11 @@ def _mount_table() -> list[list[str]]:
 
 @TABLE.case("mounts", "mounts that are writable or honour set-user-id bits", "the agent's own, and none")
 def _mounts(_: Targets) -> str:
-    found = _mount_table()
+    found = [
+        mount
+        for number, mount in zip(_mount_ids(), _mount_table(), strict=True)
+        if _is_on_top(number, mount[1])
+    ]
     lenient = [mount[1] for mount in found if "nosuid" not in mount[3].split(",")]
     for _source, place, kind, options, *_rest in found:
         own = place.startswith(_WRITABLE_MOUNTS) or place == "/proc"
@@ -157,6 +161,23 @@ def _mounts(_: Targets) -> str:
             f"{len(lenient)} mounts, {lenient[0]} among them, have only modes and no-new-privileges as guard"
         )
     return f"{len(found)} mounts"
+
+
+def _mount_ids() -> list[str]:
+    return [line.split(maxsplit=1)[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+
+
+def _is_on_top(number: str, place: str) -> bool:
+    """Say whether ``place`` leads into this mount, as far as may be looked: another one may cover it."""
+    name = place.encode().decode("unicode_escape").encode("latin-1")
+    try:
+        descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW)
+    except OSError as error:
+        return error.errno == errno.EACCES
+    try:
+        return f"mnt_id:\t{number}\n" in Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+    finally:
+        os.close(descriptor)
 
 
 def _no_new_privileges() -> bool:

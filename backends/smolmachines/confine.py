@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 HERE = os.path.dirname(os.path.abspath(__file__))
 READY = "/run/bottlemux-ready"
 _OF_THE_TERMINAL = ("TERM", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION")
+_RDONLY, _NOSUID, _NODEV, _NOEXEC, _REMOUNT, _BIND = 1, 2, 4, 8, 32, 4096
+_KEPT = {"ro": _RDONLY, "nodev": _NODEV, "noexec": _NOEXEC}
+_HIDDEN = (errno.ENOENT, errno.EINVAL)
+_CLONE_NEWNS = 0x20000
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_SET_SECCOMP = 22
@@ -53,10 +57,12 @@ def main(arguments: list[str]) -> int:
 
 
 def confine(settings: dict[str, Any]) -> None:
-    """Give up everything but the user ``settings["user"]``, for good."""
+    """Give up everything but the user ``settings["user"]`` and the places ``settings["writable"]``, for good."""
     libc = ctypes.CDLL(None, use_errno=True)
     user, group = settings["user"]
     filters = [_filter(name) for name in settings["filters"]]
+    _check(libc.unshare(_CLONE_NEWNS), "a view of its own")
+    _narrow(libc, settings["writable"])
     for name, limit in (("RLIMIT_NPROC", settings["processes"]), ("RLIMIT_CORE", 0)):
         resource.setrlimit(getattr(resource, name), (limit, limit))
     for number in range(_LAST_CAPABILITY + 1):
@@ -68,6 +74,26 @@ def confine(settings: dict[str, Any]) -> None:
     _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no-new-privileges")
     for program in filters:
         _check(libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0), "filter")
+
+
+def _narrow(libc: ctypes.CDLL, writable: list[str]) -> None:
+    """Leave what lies below ``writable`` as it is and all else read-only, and set-user-id bits without effect.
+
+    The machine's root, which is not run by this, goes on writing to its disk.
+    """
+    with open("/proc/self/mounts", encoding="utf-8") as table:
+        mounts = [line.split()[1:4:2] for line in table]
+    for place, options in mounts:
+        flags = _BIND | _REMOUNT | _NOSUID
+        flags |= sum(_KEPT.get(option, 0) for option in options.split(","))
+        if not any(place == own or place.startswith(f"{own}/") for own in writable):
+            flags |= _RDONLY
+        name = place.encode().decode("unicode_escape").encode("latin-1")
+        # What lies below another mount cannot be named, nor reached.
+        if libc.mount(b"none", name, None, flags, None) != 0 and ctypes.get_errno() not in _HIDDEN:
+            raise OSError(ctypes.get_errno(), f"{place}: {os.strerror(ctypes.get_errno())}")
+    if not os.statvfs("/").f_flag & os.ST_RDONLY:
+        raise OSError(errno.EPERM, "the system's directories can be written to")
 
 
 def _filter(name: str) -> _Program:

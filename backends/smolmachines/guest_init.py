@@ -51,6 +51,8 @@ def make_view(settings: dict[str, Any], mount: Mount) -> None:
         mount(name, name, "", _BIND, "")
         mount("none", name, "", _BIND | _REMOUNT | _RDONLY | _NOSUID | _NODEV, "")
     for name in settings["writable"]:
+        if not os.path.isdir(name):
+            continue
         mount(name, name, "", _BIND | _REC, "")
         mount("none", name, "", _BIND | _REMOUNT | _NOSUID | _NODEV, "")
     _hide(mount)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _OWN_CODE = ("confine.py", "guest_init.py")
 _FILTERS = ("known.bpf", "refused.bpf")
 _ETC = ("group", "gitconfig", "hosts", "nsswitch.conf", "passwd", "resolv.conf")
+_WRITABLE = (WORKSPACE, HOME, "/tmp", "/var/tmp")  # noqa: S108 - in the machine
 _PYTHON = '#!/bin/sh\nPATH=/usr/local/bin:/usr/bin:/bin exec python3 "$@"\n'
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -73,7 +74,7 @@ def _settings(plan: SmolmachinesPlan) -> dict[str, str]:
         "certificate": CA_FILE,
         "pinned": [f"{WORKSPACE}/{name}" for name in plan.protection.pinned],
         "read_only": [f"{WORKSPACE}/{name}" for name in plan.protection.paths],
-        "writable": [WORKSPACE, HOME],
+        "writable": list(_WRITABLE),
         "sockets": SOCKETS,
         "ports": [[PORTS[name], f"{SOCKETS}/{name}.sock"] for name in plan.services],
     }
@@ -83,6 +84,7 @@ def _settings(plan: SmolmachinesPlan) -> dict[str, str]:
         "environ": dict(plan.environ),
         "directory": WORKSPACE,
         "filters": list(_FILTERS),
+        "writable": [*_WRITABLE, "/dev/pts", "/dev/shm"],  # noqa: S108 - in the machine
     }
     return {"lib/init.json": json.dumps(view), "lib/confine.json": json.dumps(user)}
 

@@ -10,8 +10,10 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +26,6 @@ from tests.backends.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from backends.contract import BottleSpec
 
@@ -146,6 +147,12 @@ class TestImages:
         assert images.named(world.spec().resolved.bottle) == ""
 
 
+def as_root[TestT](test: TestT) -> TestT:
+    """Mark what has to become another user and make a mount namespace."""
+    not_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+    return pytest.mark.bwrap(not_root(test))
+
+
 class TestConfinement:
     """What runs in the machine, tried in this one: it refuses wherever something is missing."""
 
@@ -174,7 +181,7 @@ class TestConfinement:
         assert (done.returncode, done.stdout) == (125, "")
         assert "not confined" in done.stderr
 
-    @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+    @as_root
     def test_nothing_is_left_to_gain(self, guest: Path, tmp_path: Path) -> None:
         (tmp_path / "ready").touch()
         done = self.confined(guest, tmp_path / "ready", "cat", "/proc/self/status")
@@ -183,7 +190,7 @@ class TestConfinement:
         assert {fields[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
         assert (fields["NoNewPrivs"], fields["Seccomp"]) == ("1", "2")
 
-    @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+    @as_root
     @pytest.mark.parametrize("name", ["known.bpf", "refused.bpf"])
     @pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
     def test_without_a_filter_nothing_starts(
@@ -196,7 +203,25 @@ class TestConfinement:
         done = self.confined(guest, tmp_path / "ready", "echo", "in")
         assert (done.returncode, done.stdout) == (125, "")
 
-    @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+    @as_root
+    def test_nothing_but_its_own_can_be_written_to(self, guest: Path, tmp_path: Path) -> None:
+        (tmp_path / "ready").touch()
+        settings = json.loads((guest / "confine.json").read_text())
+        with (
+            tempfile.TemporaryDirectory(dir="/dev/shm") as own,
+            tempfile.TemporaryDirectory(dir="/") as other,
+        ):
+            for place in (own, other):
+                Path(place).chmod(0o777)
+            (guest / "confine.json").write_text(json.dumps({**settings, "writable": ["/dev/shm"]}))
+            done = self.confined(
+                guest, tmp_path / "ready", "sh", "-c", f"echo 1 >{own}/a && echo 2 >{other}/a"
+            )
+            assert "Read-only file system" in done.stderr
+            assert (os.listdir(own), os.listdir(other)) == (["a"], [])
+            Path(other, "a").touch()
+
+    @as_root
     def test_exit_codes_are_a_shells(self, guest: Path, tmp_path: Path) -> None:
         (tmp_path / "ready").touch()
         codes = [
