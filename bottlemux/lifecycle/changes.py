@@ -57,7 +57,10 @@ if [ ! -d $GIT_DIR ]; then
     git config core.bigFileThreshold 32m
 fi
 git read-tree -i -m "$base"
-git add -N --ignore-errors -- . 2> /review/hidden || true
+git add -N --no-warn-embedded-repo --ignore-errors -- . 2> /review/hidden || true
+git ls-files -s | grep '^160000 ' | cut -f 2- | while read -r name; do
+    [ -d "$name" ] && [ -z "$(ls -A "$name")" ] || printf 'in a repository of its own: %s\n' "$name"
+done >> /review/hidden
 git ls-files -o -i --exclude-standard --directory | sed 's/^/ignored: /' >> /review/hidden || true
 git update-index -q --refresh > /dev/null || true
 {{ git diff {_OPTIONS} "$@" "$base" -- 2>> /review/hidden {_JUDGED}; }} | head -c "$limit"

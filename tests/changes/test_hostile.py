@@ -286,6 +286,42 @@ def test_what_the_agents_rules_ignore_is_named(place: Place) -> None:
         assert {"ignored: new-file", "ignored: .gitignore"} <= set(review.hidden)
 
 
+def _another_repository(tmp_path: Path) -> Path:
+    other = tmp_path / "other"
+    git(tmp_path, "init", "-q", str(other))
+    (other / "library").write_text("one\n")
+    git(other, "add", ".")
+    git(other, "commit", "-q", "-m", "first")
+    return other
+
+
+def test_a_submodule_whose_files_may_have_changed_is_named(
+    make_place: Callable[..., Place], project: Path, tmp_path: Path
+) -> None:
+    add = ["-c", "protocol.file.allow=always", "submodule", "add", "-q", str(_another_repository(tmp_path))]
+    git(project, *add, "sub")
+    git(project, *add, "empty")
+    git(project, "commit", "-q", "-m", "submodules")
+    git(project, "submodule", "deinit", "-q", "-f", "empty")
+    place = make_place(project, "mount")
+    (place.work / "sub" / "library").write_text("UNSEEN\n")
+    with Review(comparison(place.context, place.record)) as review:
+        review.diff()
+        assert review.hidden == ("in a repository of its own: sub",)
+
+
+def test_repositories_of_the_agents_own_are_named_in_a_line_each(place: Place, tmp_path: Path) -> None:
+    other = _another_repository(tmp_path)
+    for name in ("one", "two\n"):
+        git(place.work, "clone", "-q", str(other), name)
+    with Review(comparison(place.context, place.record)) as review:
+        review.diff()
+        assert review.hidden == (
+            "in a repository of its own: one",
+            'in a repository of its own: "two\\n"',
+        )
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root reads every file")
 def test_a_comparison_that_breaks_off_says_so(place: Place) -> None:
     (place.work / "file.txt").chmod(0)
