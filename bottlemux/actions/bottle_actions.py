@@ -179,7 +179,7 @@ def _prompt(context: Context, subject: Subject) -> Prepared:
         sent = send_prompts(context, takers, subject.typed)
         return Told("\n".join(f"{slug}: {outcome}" for slug, outcome in sent))
 
-    agents = [f"{slug}: {obstacle or 'gets it'}" for slug, obstacle in found.items()]
+    agents = [f"{slug} gets it" if obstacle is None else str(obstacle) for slug, obstacle in found.items()]
     question = f"Submit it to {len(takers)} agent{'' if len(takers) == 1 else 's'}?"
     return Prepared(carry_out, "\n".join([subject.typed, "", *agents]), question)
 

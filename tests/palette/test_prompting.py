@@ -120,20 +120,28 @@ def test_every_marked_agent_gets_it_and_no_other(screen: Callable[..., Screen], 
         pane = window.pane("agent")
         return context.workspace.capture(pane.pane_id, 50) if pane is not None else ""
 
-    one, two, three = sorted(run("start", "shell", "--yes", "--detach").splitlines()[-1] for _ in range(3))
-    until(lambda: all("$" in shown(slug) for slug in (one, two, three)))
+    one, two, three, ended = sorted(
+        run("start", "shell", "--yes", "--detach").splitlines()[-1] for _ in range(4)
+    )
+    until(lambda: all("$" in shown(slug) for slug in (one, two, three, ended)))
+    run("prompt", ended, "exit 3")
+    until(lambda: "exited" in run("status", ended))
     at = screen((60, 15))
     at.run([*OWN, "palette", "--here", "--do", "prompt"], cwd=context.cwd)
     at.shows(f"> [ ] {one}")
     at.keys("Tab", "Tab")
-    at.shows("2 marked")
+    at.type(ended)
+    at.shows(f"> [ ] {ended}")
     assert "Tab mark" in at.text()
+    at.keys("Tab")
+    at.shows("3 marked")
     at.keys("Enter")
     at.shows("prompt / text")
     at.type("echo sum $((40 + 2))")
     at.keys("Enter")
     text = at.shows("Submit it to 2 agents? [y/N]")
-    assert f"{one}: gets it" in text
+    assert f"{one} gets it" in text
+    assert f"{ended} takes no prompt: the program ended (exit code" in text
     assert three not in text
     at.keys("y")
     text = at.shows(f"{two}: taken")
