@@ -131,9 +131,10 @@ class DetailsControl(UIControl):
             lines += [plain(line, "class:hint") for line in wrapped([_ENDED], width)]
         whole = 0 < len(asked) <= height - len(lines)
         desk.note_asked(details.asked if whole else ())
-        lines += asked[: height - len(lines)]
+        lines += asked[: max(0, height - len(lines))]
         if asked and not whole:
             lines[-1:] = [plain("[... a shows all of it]"[:width], "class:hint")]
+        asking = len(lines)
         if asked:
             lines.append(plain(""))
         if row is not None:
@@ -145,6 +146,8 @@ class DetailsControl(UIControl):
         if details.screen and room > 1:
             lines.append(plain(f"-- the agent's screen {'-' * width}"[:width], "class:rule"))
             lines += map(plain, cut(details.screen, width)[-room:])
+        if len(lines) > height > asking:
+            lines[height - 1] = plain("[... i shows all of it]"[:width], "class:hint")
         return content(lines[:height])
 
 

@@ -343,7 +343,7 @@ def test_slow_work_goes_on_beside_the_screen(
         typist.sees_whole(proposal)
         typist.type("a")
         typist.sees(lambda: state(context, proposal).state == "active")
-        assert typist.desk.notices.busy == {one: f"stop {one}"}
+        typist.sees(lambda: typist.desk.notices.busy == {one: f"stop {one}"})
         go_on.set()
         typist.sees_notice("it was stopped")
 

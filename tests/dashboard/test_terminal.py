@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import subprocess
@@ -134,6 +135,28 @@ def test_rows_that_are_not_on_the_screen_are_counted(
     one.keys("Escape")
     one.hides("clear filter")
     one.shows(" more ")
+
+
+def test_facts_that_are_not_on_the_screen_are_a_key_away(
+    screen: Screens, context: Context, make_bottle: Make
+) -> None:
+    refusals = [
+        {"ts": f"2026-01-01T10:00:0{number}Z", "decision": "block", "reason": "host-not-allowed", "sidecar": "egress",
+         "method": "GET", "host": f"host-{number}.example.com", "port": 80, "path": "/"}
+        for number in range(5)
+    ]  # fmt: skip
+    slug = make_bottle()
+    context.paths.bottle(slug).audit.write_text("".join(f"{json.dumps(line)}\n" for line in refusals))
+    one = screen((60, 15))
+    one.run(DASHBOARD, cwd=context.cwd)
+    text = one.shows("[... i shows all of it]")
+    assert "host-4" in text
+    assert "host-0" not in text
+    one.keys("i", "End")
+    one.shows("host-0")
+    one.keys("Escape")
+    one.tmux("resize-window", "-x", "80", "-y", "30")
+    assert "shows all of it" not in one.shows("host-0")
 
 
 def test_the_bar_of_the_selection_is_of_one_piece(
