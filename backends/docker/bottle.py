@@ -34,6 +34,7 @@ class DockerBottle(Bottle):
 
     def claude_argv(self, argv: Sequence[str], *, tty: bool = True) -> list[str]:
         """Return the host command that runs ``argv`` in the bottle."""
+        self._check_started()
         own = [sys.executable, "-I", "-m", "backends.docker.enter", self._endpoint]
         found = login_variables() if is_elsewhere(self._endpoint) else {}
         variables = [f"{name}={value}" for name, value in found.items()]

@@ -76,14 +76,16 @@ def test_nothing_enters_it_while_its_walls_are_built(world: World, monkeypatch: 
     plan = world.plan()
 
     def build_and_enter(process: int, trees: Sequence[walls.Tree]) -> None:
-        with pytest.raises(BottlemuxError) as caught:
-            world.backend.find(plan.spec.identity).exec("true")
-        refusals.append(caught.value)
+        starting = world.backend.find(plan.spec.identity)
+        for enter in (lambda: starting.exec("true"), lambda: starting.claude_argv(["true"])):
+            with pytest.raises(BottlemuxError) as caught:
+                enter()
+            refusals.append(caught.value)
         build(process, trees)
 
     monkeypatch.setattr(walls, "build", build_and_enter)
     bottle = world.launch(plan)
-    assert [error.message for error in refusals] == [f"{bottle.identity} is still starting"]
+    assert [error.message for error in refusals] == [f"{bottle.identity} is still starting"] * 2
     assert bottle.exec("echo in").stdout == "in\n"
 
 
