@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("bottlemux.egress")
 
+_WITH_BODIES = frozenset({"POST", "PUT", "PATCH"})
+
 
 class Owner(Protocol):
     """What the hooks need from the connection they serve."""
@@ -49,6 +51,7 @@ class Hooks:
         self._session = session
         self._owner = owner
         self._dialling: tuple[object, ...] | None = None
+        self._may_be_unread = False
         self._steps: dict[str, Callable[[Any], Awaitable[None] | None]] = {
             "tls_clienthello": self.on_tls_clienthello,
             "tls_start_client": self.on_tls_start_client,
@@ -116,7 +119,7 @@ class Hooks:
     def on_requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Have the head judged where that takes waiting; nothing of the request goes anywhere before."""
         exchange = self._current()
-        self._part_from_other_upstreams(exchange.route.dialling)
+        self._part_from_upstreams(exchange)
         inspection = self._session.runtime.inspection
         look = inspection.head(exchange)
         if look is None or not inspection.is_slow(look):
@@ -131,11 +134,17 @@ class Hooks:
         flow.request.stream = True
         return self._release(flow)
 
-    def _part_from_other_upstreams(self, dialling: tuple[object, ...]) -> None:
-        """Close a kept connection that was made for a route which goes elsewhere or trusts others."""
-        if self._dialling is not None and self._dialling != dialling:
+    def _part_from_upstreams(self, exchange: Exchange) -> None:
+        """Close a kept connection that was made for a route which goes elsewhere or trusts others.
+
+        And one on which a server may take the last request's body for the begin of this one, as some do where the
+        method has none as a rule: what the agent wrote there would get this one's credential.
+        """
+        dialling = exchange.route.dialling
+        if self._dialling is not None and (self._dialling != dialling or self._may_be_unread):
             self._owner.close_upstreams()
         self._dialling = dialling
+        self._may_be_unread = exchange.head.length != 0 and exchange.head.method not in _WITH_BODIES
 
     def on_request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Judge a whole body, then release the request."""

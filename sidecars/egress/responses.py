@@ -58,13 +58,15 @@ def _prepare_scrubbed(exchange: Exchange, response: http.Response, scrubber: Scr
             "the upstream compressed its answer in a way that cannot be checked for the credential"
         )
     fields = response.headers.fields
-    scrubbed = tuple(
-        (name, scrubber.text(value.decode("latin-1")).encode("latin-1")) for name, value in fields
-    )
+    scrubbed = tuple((_scrubbed(scrubber, name), _scrubbed(scrubber, value)) for name, value in fields)
     response.headers.fields = scrubbed
     response.reason = scrubber.text(response.reason)
     response.stream = _scrubbing(exchange, scrubber, inflater)
     return None
+
+
+def _scrubbed(scrubber: Scrubber, field: bytes) -> bytes:
+    return scrubber.text(field.decode("latin-1")).encode("latin-1")
 
 
 def _has_body(exchange: Exchange, response: http.Response) -> bool:

@@ -78,6 +78,8 @@ class Upstream:
         self.bytes_received = 0
         self.handler: Handler = lambda _request, send: send(plain_response())
         self.keep_bodies = True
+        self.unread: frozenset[str] = frozenset()
+        """The methods whose bodies it takes for the next request."""
         self.greeting = b""
         self._context = self._make_context(directory, hosts, ca_pair) if hosts else None
         self._place = place
@@ -151,7 +153,8 @@ class Upstream:
         raw = bytes(buffer[: end + 4])
         del buffer[: end + 4]
         request = UpstreamRequest(raw, b"")
-        request.body = self._read_body(request, stream, buffer)
+        if request.line.partition(" ")[0] not in self.unread:
+            request.body = self._read_body(request, stream, buffer)
         self.requests.append(request)
         self.handler(request, stream.sendall)
         return True

@@ -214,7 +214,8 @@ def test_an_echoed_token_is_scrubbed(
     body = b"before " + echo(TOKEN) + b" after"
 
     def handler(_request: UpstreamRequest, send: Callable[[bytes], None]) -> None:
-        send(f"HTTP/1.1 200 {TOKEN}\r\nX-Echo: a {TOKEN} b\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        echoes = f"X-Echo: a {TOKEN} b\r\nX-{TOKEN}: c\r\n"
+        send(f"HTTP/1.1 200 {TOKEN}\r\n{echoes}Content-Length: {len(body)}\r\n\r\n".encode())
         for start in range(0, len(body), step):
             send(body[start : start + step])
 
@@ -228,6 +229,14 @@ def test_an_echoed_token_is_scrubbed(
     decoded = answer.body.split(b" ")[1]
     assert decoded != echo(TOKEN)
     assert decoded.count(b"*") >= len(TOKEN)
+
+
+def test_a_body_that_a_server_leaves_unread_gets_no_credential(tunnel: Client, upstream: Upstream) -> None:
+    upstream.unread = frozenset({"GET"})
+    smuggled = b"POST /comments HTTP/1.1\r\nHost: x\r\nContent-Length: 120\r\n\r\n"
+    assert tunnel.request("GET", "/v1/x", HOST, body=smuggled).status == 200
+    assert tunnel.request("GET", "/v1/y", HOST).status == 200
+    assert [request.line for request in upstream.requests] == ["GET /v1/x HTTP/1.1", "GET /v1/y HTTP/1.1"]
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
