@@ -90,7 +90,7 @@ def _verdict(line: str) -> Verdict:
             row["outcome"],
             {name: str(row[name]) for name in ("id", "attempt", "expected", "detail")},
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BottlemuxError("the battery printed something else than verdicts") from error
     for known in _OUTCOMES:
         if outcome == known:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from sidecars.secrets import SecretSource
 
 
+MAX_OUTPUT_BYTES = 16 << 20
+"""What :meth:`Bottle.exec` takes of each stream: a hostile agent may stand behind any program that prints."""
+
+
 @dataclass(frozen=True)
 class BottleSpec:
     """What is wanted: one agent, somewhere. The same value starts a bottle or brings it back.
@@ -130,7 +134,10 @@ class Bottle(abc.ABC):
 
     @abc.abstractmethod
     def exec(self, script: str, *, user: str = "node") -> ExecResult:
-        """Run a shell ``script``, given on standard input, in the bottle and wait for it."""
+        """Run a shell ``script``, given on standard input, in the bottle and wait for it.
+
+        More than :data:`MAX_OUTPUT_BYTES` of output may be a ``BottlemuxError``.
+        """
 
     @abc.abstractmethod
     def run(self, argv: Sequence[str], *, user: str = "node", tty: bool = False) -> int:

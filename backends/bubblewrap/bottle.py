@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from backends.bubblewrap import enter, standins
 from backends.bubblewrap.sandbox import USER, WORKSPACE
-from backends.contract import Bottle, ExecResult
+from backends.contract import MAX_OUTPUT_BYTES, Bottle, ExecResult
 from backends.ending import end_supervisor
 from backends.terminal import terminal_environ
 from bottlemux.errors import BottlemuxError, UsageError
@@ -37,7 +37,7 @@ class BubblewrapBottle(Bottle):
         _check_user(user)
         try:
             code, stdout, stderr = enter.capture(
-                str(self._files.control), enter.Command(("/bin/sh", "-s")), script.encode()
+                str(self._files.control), enter.Command(("/bin/sh", "-s")), script.encode(), MAX_OUTPUT_BYTES
             )
         except enter.EnterError as error:
             raise BottlemuxError(f"{self.identity}: {error}") from error

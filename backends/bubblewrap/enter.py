@@ -67,12 +67,13 @@ class Command:
 
 
 class _Channel:
-    """One direction of copying. ``close_sink`` says whether the sink ends when the source does."""
+    """One direction of copying, of ``limit`` bytes. ``close_sink`` says whether the sink ends when the source does."""
 
-    def __init__(self, source: int, sink: int, *, close_sink: bool = False) -> None:
+    def __init__(self, source: int, sink: int, *, close_sink: bool = False, limit: int = sys.maxsize) -> None:
         self.source = source
         self.sink = sink
         self.close_sink = close_sink
+        self.left = limit
         self.pending = bytearray()
         self.ended = False
         self.broken = False
@@ -93,6 +94,9 @@ class _Channel:
         except OSError:
             data = b""  # a terminal whose last program ended reads as EIO
         if data:
+            self.left -= len(data)
+            if self.left < 0:
+                raise EnterError("the program prints too much")
             self.pending += data
         else:
             self.ended = True
@@ -148,8 +152,11 @@ def run_on(connection: socket.socket, command: Command) -> int:
         connection.close()
 
 
-def capture(control_socket: str, command: Command, stdin: bytes) -> tuple[int, bytes, bytes]:
-    """Run ``command`` with ``stdin`` and return exit code, standard output and standard error."""
+def capture(control_socket: str, command: Command, stdin: bytes, limit: int) -> tuple[int, bytes, bytes]:
+    """Run ``command`` with ``stdin`` and return exit code, standard output and standard error.
+
+    More than ``limit`` bytes in one of them is an :class:`EnterError`.
+    """
     import tempfile
 
     with (
@@ -162,7 +169,7 @@ def capture(control_socket: str, command: Command, stdin: bytes) -> tuple[int, b
         streams = (source.fileno(), stdout.fileno(), stderr.fileno())
         connection = connect(control_socket)
         try:
-            code = _run_with_pipes(connection, command, streams)
+            code = _run_with_pipes(connection, command, streams, limit)
         finally:
             connection.close()
         stdout.seek(0)
@@ -203,11 +210,13 @@ def _pipes() -> tuple[list[int], list[int]]:
     return [stdin_read, stdout_write, stderr_write], outer
 
 
-def _run_with_pipes(connection: socket.socket, command: Command, streams: tuple[int, int, int]) -> int:
+def _run_with_pipes(
+    connection: socket.socket, command: Command, streams: tuple[int, int, int], limit: int = sys.maxsize
+) -> int:
     inner, (stdin, stdout, stderr) = _pipes()
     _spawn(connection, command, inner)
     feed = _Channel(streams[0], stdin, close_sink=True)
-    outputs = [_Channel(stdout, streams[1]), _Channel(stderr, streams[2])]
+    outputs = [_Channel(stdout, streams[1], limit=limit), _Channel(stderr, streams[2], limit=limit)]
     try:
         with _Handlers(dict.fromkeys(_FORWARDED, _forwarding(connection))):
             code = _pump(connection, [feed, *outputs])

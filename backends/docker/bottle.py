@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from backends.bubblewrap import standins
-from backends.contract import Bottle, ExecResult
+from backends.contract import MAX_OUTPUT_BYTES, Bottle, ExecResult
 from backends.docker import enter, linking, names
 from backends.docker.endpoint import is_elsewhere, login_variables
 from backends.terminal import terminal_environ
@@ -44,7 +44,7 @@ class DockerBottle(Bottle):
         """Run a shell ``script`` in the bottle and wait for it."""
         command = self._command(("/bin/sh", "-s"), user)
         try:
-            code, stdout, stderr = enter.capture(command, script.encode())
+            code, stdout, stderr = enter.capture(command, script.encode(), MAX_OUTPUT_BYTES)
         except enter.EnterError as error:
             raise BottlemuxError(f"{self.identity}: {error}") from error
         return ExecResult(code, stdout.decode(errors="replace"), stderr.decode(errors="replace"))

@@ -61,12 +61,13 @@ class Command:
 
 
 class _Session:
-    """Copies between three descriptors of ours and the relay."""
+    """Copies between three descriptors of ours and the relay; at most ``limit`` bytes to each."""
 
-    def __init__(self, command: Command, streams: tuple[int, int, int]) -> None:
+    def __init__(self, command: Command, streams: tuple[int, int, int], limit: int = sys.maxsize) -> None:
         self._command = command
         self._stdin, *outputs = streams
         self._outputs = dict(zip((frames.OUTPUT, frames.ERRORS), outputs, strict=True))
+        self._left: dict[bytes, int] = dict.fromkeys(self._outputs, limit)
         self._reader = frames.Reader()
         self._pending = bytearray()
         self._window = frames.WINDOW
@@ -158,6 +159,9 @@ class _Session:
         return None
 
     def _print(self, kind: bytes, payload: bytes) -> None:
+        self._left[kind] -= len(payload)
+        if self._left[kind] < 0:
+            raise EnterError("the program prints too much")
         view = memoryview(payload)
         while view and kind in self._outputs:
             try:
@@ -182,8 +186,11 @@ def run(command: Command) -> int:
         return _Session(command, (0, 1, 2)).run()
 
 
-def capture(command: Command, stdin: bytes) -> tuple[int, bytes, bytes]:
-    """Run ``command`` with ``stdin`` and return exit code, standard output and standard error."""
+def capture(command: Command, stdin: bytes, limit: int) -> tuple[int, bytes, bytes]:
+    """Run ``command`` with ``stdin`` and return exit code, standard output and standard error.
+
+    More than ``limit`` bytes in one of them is an :class:`EnterError`.
+    """
     with (
         tempfile.TemporaryFile() as given,
         tempfile.TemporaryFile() as output,
@@ -192,7 +199,7 @@ def capture(command: Command, stdin: bytes) -> tuple[int, bytes, bytes]:
         given.write(stdin)
         given.flush()
         given.seek(0)
-        code = _Session(command, (given.fileno(), output.fileno(), errors.fileno())).run()
+        code = _Session(command, (given.fileno(), output.fileno(), errors.fileno()), limit).run()
         output.seek(0)
         errors.seek(0)
         return code, output.read(), errors.read()
