@@ -70,14 +70,15 @@ def _escaped_lines() -> Pattern:
 @cache
 def _runs() -> tuple[Pattern, Pattern]:
     base = Pattern(r"(?:[A-Za-z0-9+/_-]{60,}\r?\n)+[A-Za-z0-9+/_-]*={0,2}|[A-Za-z0-9+/_-]{24,}={0,2}")
-    return base, Pattern(r"(?:[0-9a-fA-F]{2}){16,}")
+    line = r"(?:[0-9a-fA-F]{2}){16,}"
+    return base, Pattern(rf"(?:{line}\r?\n)+(?:[0-9a-fA-F]{{2}})*|{line}")
 
 
 def embedded(data: bytes) -> bytes:
     """Return what the runs of base64 and hex in ``data`` decode to, a line each, if it is text or packed."""
     base, hexadecimal = _runs()
     found = [_base64(data[slice(*spans[0])]) for spans in base.spans(data)]
-    found += [binascii.unhexlify(data[slice(*spans[0])]) for spans in hexadecimal.spans(data)]
+    found += [part for spans in hexadecimal.spans(data) for part in _hex(data[slice(*spans[0])])]
     return b"\n".join(decoded for decoded in found if _is_content(decoded))
 
 
@@ -86,6 +87,12 @@ def _base64(run: bytes) -> bytes:
     text = text.replace(b"-", b"+").replace(b"_", b"/")
     text = text[: len(text) - (len(text) % 4 == 1)]
     return base64.b64decode(text + b"=" * (-len(text) % 4))
+
+
+def _hex(run: bytes) -> list[bytes]:
+    """Return what ``run`` decodes to, and each of several lines: what one holds is hidden among digests otherwise."""
+    lines = [binascii.unhexlify(line) for line in run.split()]
+    return [b"".join(lines), *(lines if len(lines) > 1 else ())]
 
 
 def _is_content(decoded: bytes) -> bool:

@@ -77,6 +77,8 @@ LAYERED = {
     "gzip": gzip.compress(RAW),
     "base64-gzip": base64.b64encode(gzip.compress(RAW)),
     "hex-gzip": gzip.compress(RAW).hex().encode(),
+    "hex-gzip-wrapped": _wrapped(gzip.compress(RAW).hex().encode(), 60, b"\n"),
+    "hex-among-digests": b"\n".join([b"5e" * 32, base64.b64encode(RAW).hex().encode(), b"d7" * 32]),
 }
 
 
