@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,14 @@ def test_hostile_text_is_escaped_and_visibly_cut(world: World) -> None:
     assert all(unicodedata.category(character)[0] != "C" for line in lines for character in line)
     assert "characters]" in summary(proposal)
     assert any("x" * 900 in line for line in lines), "show has the whole text"
+
+
+def test_hostile_text_is_escaped_in_json(cli: World, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.propose(reason=HOSTILE)
+    assert main(["approvals", "list", "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert all(unicodedata.category(character)[0] != "C" for character in printed.replace("\n", ""))
+    assert json.loads(printed)[0]["reason"] == HOSTILE
 
 
 def test_the_change_is_shown_as_a_diff(world: World) -> None:
