@@ -122,7 +122,9 @@ class Desk:
         if row is not None:
             with contextlib.suppress(BottlemuxError):
                 directory = self.context.store.load(row.slug).cwd
-        self._show("the palette", self.context.own_argv("palette", "--here", "--cwd", directory))
+        self._show(
+            "the palette", self.context.own_argv("palette", "--here", "--do", "start", "--cwd", directory)
+        )
 
     def prompt(self) -> None:
         """Open what marks agents and gives all of them the same prompt."""
