@@ -153,6 +153,7 @@ def _say_how_to_go_on(context: Context, answers: Answers) -> None:
     import shutil
 
     from backends.presets import preset_of
+    from bottlemux.lifecycle.beginning import can_start_in
 
     program = answers.program[0]
     if shutil.which(program) is None:
@@ -161,4 +162,5 @@ def _say_how_to_go_on(context: Context, answers: Answers) -> None:
     for name in dict.fromkeys(wanted):
         if not context.environ.get(name):
             sys.stdout.write(f"note: {name} is not set; export it before the start\n")
-    sys.stdout.write(f"next: bottlemux start {answers.name}\n")
+    place = "" if can_start_in(context.paths, answers, context.cwd) else "cd to a project of yours, then "
+    sys.stdout.write(f"next: {place}bottlemux start {answers.name}\n")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backends.boundaries import check_directory
+from backends.contract import BottleSpec
 from backends.presets import preset_of
 from bottlemux.errors import BottlemuxError, UsageError
 from bottlemux.files import make_private_dir, write_atomic
@@ -95,6 +97,17 @@ def write_first(paths: Paths, answers: Answers) -> tuple[Path, Path]:
             _make_directory(path.parent, made)
             _create(path, text, made)
     return files
+
+
+def can_start_in(paths: Paths, answers: Answers, directory: Path) -> bool:
+    """Say whether ``directory`` can be the workspace of the agent that was just written."""
+    resolved = resolve(paths, answers.name, directory)
+    spec = BottleSpec(answers.name, resolved, paths, directory, answers.workspace)
+    try:
+        check_directory(spec)
+    except UsageError:
+        return False
+    return True
 
 
 def bottle_text(answers: Answers) -> str:

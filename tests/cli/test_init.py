@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +21,6 @@ from tests.e2e.world import World, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 QUESTIONS = ("1. What shall the agent run?", "2. Which hosts", "3. How shall it get")
 
@@ -103,7 +104,7 @@ def test_who_wins_over_whom_is_said(user: World) -> None:
     assert "note: 'demo' is yours from now on, no longer the shipped one\n" in printed
     agents = user.project / ".bottlemux" / "agents"
     agents.mkdir(parents=True)
-    (agents / "web.md").write_text("---\nbottle: demo\n---\n")
+    (agents / "web.md").write_text("---\nbottle: demo\nprogram: [bash]\n---\n")
     printed = user.run("init", "web", "--yes")
     wins = f"note: in this directory 'web' is the project's agent, not {user.config}/agents/web.md\n"
     assert wins in printed
@@ -135,6 +136,16 @@ def test_without_a_terminal_options_answer(user: World) -> None:
     assert "a.example" in preflight
     assert user.try_run("init", "other").returncode == 2
     assert written(user) == {"bottles/lib.md", "agents/lib.md"}
+
+
+@pytest.mark.parametrize("place", ["project", "home", "checkout"])
+def test_the_next_step_is_one_that_works_from_here(user: World, place: str) -> None:
+    directory = {"project": user.project, "home": user.home, "checkout": Path(__file__).parents[2]}[place]
+    printed = subprocess.run(
+        user.argv("init", "lib", "--yes"), cwd=directory, env=user.environ, capture_output=True, text=True
+    ).stdout
+    away = "" if place == "project" else "cd to a project of yours, then "
+    assert printed.splitlines()[-1] == f"next: {away}bottlemux start lib"
 
 
 MISTAKES = {
