@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
 import urllib.parse
 import zlib
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 MAX_EXPANSION_BYTES = 16 * 1024 * 1024
 _MIN_PATTERN = 8
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")
 
 
 class DecodeError(ValueError):
@@ -19,11 +22,16 @@ class DecodeError(ValueError):
 
 
 def encodings(secret: str) -> list[bytes]:
-    """Return the forms of ``secret`` to look for: plain, percent, hex, and base64 at each of its alignments."""
+    """Return the forms of ``secret`` to look for: plain, percent, JSON, hex, and base64 at each of its alignments."""
     raw = secret.encode()
+    percent = urllib.parse.quote(secret, safe="")
+    in_json = json.dumps(secret)[1:-1]
     forms = {
         raw,
-        urllib.parse.quote(secret, safe="").encode(),
+        percent.encode(),
+        _ESCAPE.sub(lambda escape: escape[0].lower(), percent).encode(),
+        in_json.encode(),
+        in_json.replace("/", r"\/").encode(),
         raw.hex().encode(),
         raw.hex().upper().encode(),
     }

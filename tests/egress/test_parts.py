@@ -269,6 +269,15 @@ def test_scrubbing_in_pieces_equals_scrubbing_at_once(text: str, cuts: list[int]
     assert all(left == right or right == ord("*") for left, right in zip(data, result, strict=True))
 
 
+@pytest.mark.parametrize(
+    "echo",
+    [r"ab+c\/d-0123", r"ab+c/d-0123", "ab%2Bc%2Fd-0123", "ab%2bc%2fd-0123"],
+    ids=["JSON of PHP", "JSON", "percent", "percent in small letters"],
+)
+def test_a_secret_with_slashes_is_scrubbed_as_servers_write_it(echo: str) -> None:
+    assert Scrubber("ab+c/d-0123").whole(f'"{echo}"'.encode()) == f'"{"*" * len(echo)}"'.encode()
+
+
 def test_what_cannot_begin_a_secret_is_passed_on_at_once() -> None:
     scrubber = Scrubber("token-0123456789")
     assert scrubber.feed(b"data: hello\n\n") == b"data: hello\n\n"
