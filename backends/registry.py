@@ -69,7 +69,13 @@ def _factory(kind: str) -> Factory:
 
 def known_backend_names() -> list[str]:
     """Return the names of all registered backends, the preferred one first, whether or not they work here."""
-    return [*_OWN, *_foreign()]
+    return list(_names())
+
+
+def _names() -> Iterator[str]:
+    """Yield them; those of others are looked for only when ours are not enough."""
+    yield from _OWN
+    yield from _foreign()
 
 
 def every_backend_name(paths: Paths, failures: list[str] | None = None) -> list[str]:
@@ -115,7 +121,7 @@ def get_bottle_backend(name: str | None = None, *, paths: Paths | None = None) -
             raise UsageError(f"no backend {name!r} (known: {known})", hint="bottlemux list backends")
         return _load(name, paths)
     reasons: list[str] = []
-    for candidate in known_backend_names():
+    for candidate in _names():
         backend = _load(candidate, paths)
         if availability := backend.is_available():
             return backend
