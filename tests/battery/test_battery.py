@@ -8,6 +8,7 @@ import pytest
 
 from backends.attack import Verdict, attack
 from backends.battery.__main__ import TABLES
+from backends.docker.walls import can_be_built
 from bottlemux.errors import BottlemuxError
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 CASES = [case for table in TABLES for case in table.cases]
 HARMLESS = [case.id for case in CASES if not case.rough]
 MEMORY = 256 << 20
+# An operator who is not root cannot enter a container: there is a route to nowhere, and modes guard the mounts.
+NEED_WALLS = {"network.routes", "files.mounts"}
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +34,10 @@ def test_the_harmless_cases_all_ran(verdicts: dict[str, Verdict]) -> None:
 
 
 @pytest.mark.parametrize("case", HARMLESS)
-def test_case(verdicts: dict[str, Verdict], case: str) -> None:
-    assert (verdicts[case].outcome, verdicts[case].detail) == ("held", verdicts[case].detail)
+def test_case(attacked: World, verdicts: dict[str, Verdict], case: str) -> None:
+    has_no_walls = attacked.backend_name == "docker" and not can_be_built()
+    expected = "skipped" if has_no_walls and case in NEED_WALLS else "held"
+    assert (verdicts[case].outcome, verdicts[case].detail) == (expected, verdicts[case].detail)
 
 
 def test_ids_are_unique() -> None:
