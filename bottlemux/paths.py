@@ -50,6 +50,11 @@ class BottlePaths:
         return self.state / "proposals"
 
     @property
+    def output(self) -> Path:
+        """An empty file as old as the agent's latest output; touched by the process of its pane, where that is ours."""
+        return self.state / "output"
+
+    @property
     def activity(self) -> Path:
         """What the agent's program last reported that it does; written by supervise."""
         return self.state / "activity.json"

@@ -9,7 +9,7 @@ from backends.bubblewrap import enter, standins
 from backends.bubblewrap.sandbox import USER, WORKSPACE
 from backends.contract import MAX_OUTPUT_BYTES, Bottle, ExecResult
 from backends.ending import end_supervisor
-from backends.terminal import terminal_environ
+from backends.terminal import mark_options, terminal_environ
 from bottlemux.errors import BottlemuxError, UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class BubblewrapBottle(Bottle):
         """Return the host command that runs ``argv`` in the bottle."""
         terminal = ["-t"] if tty else []
         own = [sys.executable, "-I", "-m", "backends.bubblewrap.enter", str(self._files.control), WORKSPACE]
-        return [*own, *terminal, "--", *argv]
+        return [*own, *terminal, *mark_options(self._files.output, argv), "--", *argv]
 
     def exec(self, script: str, *, user: str = USER) -> ExecResult:
         """Run a shell ``script`` in the bottle and wait for it."""

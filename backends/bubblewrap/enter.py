@@ -16,7 +16,7 @@ import struct
 import sys
 import termios
 
-from backends.terminal import terminal_environ
+from backends.terminal import take_mark, terminal_environ
 from sidecars import wire
 
 TYPE_CHECKING = False
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
     from typing import Any
+
+    from backends.terminal import OutputMark
 
     type Handler = Callable[[int, FrameType | None], object]
 else:
@@ -43,7 +45,10 @@ class EnterError(Exception):
 
 
 class Command:
-    """What to run in a bottle. ``environ`` is added to the bottle's own environment; it may hold no secret."""
+    """What to run in a bottle. ``environ`` is added to the bottle's own environment; it may hold no secret.
+
+    ``mark`` is told of the output in a terminal.
+    """
 
     def __init__(
         self,
@@ -52,11 +57,13 @@ class Command:
         cwd: str = "/workspace",
         environ: Mapping[str, str] | None = None,
         terminal: bool = False,
+        mark: OutputMark | None = None,
     ) -> None:
         self.argv = tuple(argv)
         self.cwd = cwd
         self.environ = dict(environ or {})
         self.terminal = terminal
+        self.mark = mark
 
     def request(self) -> list[bytes]:
         """Return what process 1 of the bottle is asked."""
@@ -69,7 +76,16 @@ class Command:
 class _Channel:
     """One direction of copying, of ``limit`` bytes. ``close_sink`` says whether the sink ends when the source does."""
 
-    def __init__(self, source: int, sink: int, *, close_sink: bool = False, limit: int = sys.maxsize) -> None:
+    def __init__(
+        self,
+        source: int,
+        sink: int,
+        *,
+        close_sink: bool = False,
+        limit: int = sys.maxsize,
+        mark: OutputMark | None = None,
+    ) -> None:
+        self.mark = mark
         self.source = source
         self.sink = sink
         self.close_sink = close_sink
@@ -98,6 +114,8 @@ class _Channel:
             if self.left < 0:
                 raise EnterError("the program prints too much")
             self.pending += data
+            if self.mark is not None:
+                self.mark.shown()
         else:
             self.ended = True
             self._finish()
@@ -231,9 +249,9 @@ def _run_with_pipes(
 def _run_in_terminal(connection: socket.socket, command: Command) -> int:
     (master,) = _spawn(connection, command, [])
     os.set_blocking(master, False)
-    channels = [_Channel(0, master), _Channel(master, 1)]
+    channels = [_Channel(0, master), _Channel(master, 1, mark=command.mark)]
     handlers: dict[int, Handler] = dict.fromkeys(_FORWARDED, _forwarding(connection))
-    handlers[signal.SIGWINCH] = lambda _number, _frame: _pass_window_size(master)
+    handlers[signal.SIGWINCH] = lambda _number, _frame: _resize(master, command.mark)
     before = _enter_raw_mode()
     try:
         with _Handlers(handlers):
@@ -286,6 +304,12 @@ def _window_size() -> tuple[int, int]:
     return 24, 80
 
 
+def _resize(master: int, mark: OutputMark | None) -> None:
+    if mark is not None:
+        mark.resized()
+    _pass_window_size(master)
+
+
 def _pass_window_size(master: int) -> None:
     rows, columns = _window_size()
     try:
@@ -332,13 +356,15 @@ class _Handlers:
 
 
 def main(arguments: list[str]) -> int:
-    """Run as ``enter SOCKET CWD [-t] -- ARGV...``: what a pane's process is."""
-    control_socket, cwd, *rest = arguments
-    terminal = rest[0] == "-t"
-    argv = rest[rest.index("--") + 1 :]
-    environ = terminal_environ()
+    """Run as ``enter SOCKET CWD [-t] [--output-mark FILE] -- ARGV...``: what a pane's process is."""
+    at = arguments.index("--")
+    control_socket, cwd, *options = arguments[:at]
+    mark = take_mark(options)
+    command = Command(
+        arguments[at + 1 :], cwd=cwd, environ=terminal_environ(), terminal="-t" in options, mark=mark
+    )
     try:
-        return run(control_socket, Command(argv, cwd=cwd, environ=environ, terminal=terminal))
+        return run(control_socket, command)
     except EnterError as error:
         sys.stderr.write(f"bottlemux: error: {error}\r\n")
         return _GONE

@@ -11,7 +11,7 @@ from backends.bubblewrap import standins
 from backends.contract import MAX_OUTPUT_BYTES, Bottle, ExecResult
 from backends.docker import enter, linking, names
 from backends.docker.endpoint import is_elsewhere, login_variables
-from backends.terminal import terminal_environ
+from backends.terminal import mark_options, terminal_environ
 from bottlemux.errors import BottlemuxError, UsageError
 from bottlemux.state.liveness import read_status
 
@@ -38,7 +38,8 @@ class DockerBottle(Bottle):
         own = [sys.executable, "-I", "-m", "backends.docker.enter", self._endpoint]
         found = login_variables() if is_elsewhere(self._endpoint) else {}
         variables = [f"{name}={value}" for name, value in found.items()]
-        return [*own, names.agent_container(self.identity), *(["-t"] if tty else []), *variables, "--", *argv]
+        options = [*(["-t"] if tty else []), *mark_options(self._paths.bottle(self.identity).output, argv)]
+        return [*own, names.agent_container(self.identity), *options, *variables, "--", *argv]
 
     def exec(self, script: str, *, user: str = USER) -> ExecResult:
         """Run a shell ``script`` in the bottle and wait for it."""

@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING
 
 from backends.docker import frames
 from backends.docker.endpoint import client_argv, client_environ
-from backends.terminal import terminal_environ
+from backends.terminal import take_mark, terminal_environ
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
+
+    from backends.terminal import OutputMark
 
 PYTHON = ("/run/bottlemux/lib/python3", "-E", "-s", "-S", "-B")
 RELAY = (*PYTHON, "/run/bottlemux/lib/relay.py")
@@ -44,7 +46,10 @@ class EnterError(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """What to run: in which engine's container, as whom. ``environ`` is added to the bottle's; it holds no secret."""
+    """What to run: in which engine's container, as whom. ``environ`` is added to the bottle's; it holds no secret.
+
+    ``mark`` is told of the output in a terminal.
+    """
 
     engine: str
     container: str
@@ -53,6 +58,7 @@ class Command:
     cwd: str = "/workspace"
     environ: Mapping[str, str] = field(default_factory=dict[str, str])
     terminal: bool = False
+    mark: OutputMark | None = None
 
     def client(self) -> list[str]:
         """Return the engine's client that starts the relay."""
@@ -162,6 +168,8 @@ class _Session:
         self._left[kind] -= len(payload)
         if self._left[kind] < 0:
             raise EnterError("the program prints too much")
+        if self._command.mark is not None:
+            self._command.mark.shown()
         view = memoryview(payload)
         while view and kind in self._outputs:
             try:
@@ -176,6 +184,8 @@ class _Session:
             if number != signal.SIGWINCH:
                 self._pending += frames.frame(frames.SIGNAL, bytes([number]))
             elif self._command.terminal:
+                if self._command.mark is not None:
+                    self._command.mark.resized()
                 rows, columns = _window_size(self._stdin)
                 self._pending += frames.frame(frames.RESIZE, struct.pack("!HH", rows, columns))
 
@@ -263,15 +273,19 @@ def _last_line(complaint: bytes) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run as ``enter ENGINE CONTAINER [-t] [NAME=VALUE...] -- ARGV...``; variables that are set stay as they are."""
+    """Run as ``enter ENGINE CONTAINER [-t] [--output-mark FILE] [NAME=VALUE...] -- ARGV...``.
+
+    Variables that are set stay as they are.
+    """
     at = arguments.index("--")
     engine, container, *options = arguments[:at]
+    mark = take_mark(options)
     for name, separator, value in (option.partition("=") for option in options):
         if separator:
             os.environ.setdefault(name, value)
     environ = terminal_environ()
     command = Command(
-        engine, container, tuple(arguments[at + 1 :]), environ=environ, terminal="-t" in options
+        engine, container, tuple(arguments[at + 1 :]), environ=environ, terminal="-t" in options, mark=mark
     )
     try:
         return run(command)

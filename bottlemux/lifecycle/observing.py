@@ -111,6 +111,7 @@ class BottleFiles:
         self._status = Remembered(str(self.files.status), lambda: read_status(self.files))
         self._activity = Remembered(str(self.files.activity), lambda: read_activity(self.files.activity))
         self._open = Remembered(str(self.files.proposals), lambda: open_proposals(self.paths, self.slug))
+        self._output = str(self.files.output)
         self._blocked = BlockedCount(self.files.audit)
         self.watched = (self._status.path, self._activity.path, self._open.path)
         self._store = store_of(self.paths, self.slug)
@@ -122,6 +123,13 @@ class BottleFiles:
     def activity(self) -> Activity | None:
         """Return what its program reported last."""
         return self._activity.get(None)
+
+    def output_at(self) -> float:
+        """Return when its program last showed something, in seconds since the epoch; 0 where nobody takes note."""
+        try:
+            return os.stat(self._output).st_mtime  # noqa: PTH116 - see above
+        except OSError:
+            return 0.0
 
     def blocked(self) -> int:
         """Return how many requests were refused."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _DRAWN_AFTER_S = 1.0
 _SETTLED_AFTER_S = 10.0
+_CLOCK_TICK_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -248,11 +249,20 @@ class _Bottle:
             has_pane=pane is not None,
             pane_ended=pane.ended if pane and pane.dead else None,
             pane_began=self._began(pane.pid) if pane else 0.0,
-            output_at=float(window.activity) if window else 0.0,
+            output_at=self._output_at(window, pane),
             asked=self._asked() if self.alive and self._open else None,
             activity=self._activity,
             at_prompt=self.at_prompt,
         )
+
+    def _output_at(self, window: WindowInfo | None, pane: PaneInfo | None) -> float:
+        """Return when the agent's pane had output. tmux knows it of windows only, and takes a look for output."""
+        if window is None or pane is None:
+            return 0.0
+        if pane.dead and pane.dead_at:
+            return float(pane.dead_at)
+        marked = self.files.output_at()
+        return marked if marked >= self._began(pane.pid) - _CLOCK_TICK_S else float(window.activity)
 
     def _began(self, pid: int) -> float:
         if self._pane_began[0] != pid:

@@ -27,6 +27,7 @@ _FIELDS = (
     "pane_dead",
     "pane_dead_status",
     "pane_dead_signal",
+    "pane_dead_time",
     "pid",
     "window_activity",
     "@bottlemux_tree",
@@ -113,6 +114,7 @@ def _pane(row: dict[str, str]) -> PaneInfo:
         dead=row["pane_dead"] == "1",
         dead_status=int(status) if status else None,
         dead_signal=row["pane_dead_signal"],
+        dead_at=int(row["pane_dead_time"] or 0),
     )
 
 

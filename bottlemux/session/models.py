@@ -117,7 +117,10 @@ class WindowSpec:
 
 @dataclass(frozen=True)
 class PaneInfo:
-    """A pane as tmux reports it. ``pid`` is its process; the last two mean something once it is ``dead``."""
+    """A pane as tmux reports it. ``pid`` is its process; the last three mean something once it is ``dead``.
+
+    ``dead_at`` is in seconds since the epoch, 0 where tmux does not know.
+    """
 
     pane_id: str
     role: str
@@ -126,6 +129,7 @@ class PaneInfo:
     dead: bool
     dead_status: int | None
     dead_signal: str
+    dead_at: int = 0
 
     @property
     def ended(self) -> str:
