@@ -26,8 +26,7 @@ def _go(context: Context, subject: Subject) -> Prepared:
 
 def _resume(context: Context, subject: Subject) -> Prepared:
     def carry_out() -> Outcome:
-        _bring_back(context, subject.name)
-        return GoTo(subject.name)
+        return GoTo(subject.name, _bring_back(context, subject.name))
 
     missing = _missing_credentials(context, subject.name)
     if not missing:

@@ -58,9 +58,13 @@ class Subject(NamedTuple):
 
 
 class GoTo(NamedTuple):
-    """Bring the person to the window of ``slug``, or to the workspace as it was left."""
+    """Bring the person to the window of ``slug``, or to the workspace as it was left.
+
+    ``done`` tells who stays where they are what was done.
+    """
 
     slug: str | None = None
+    done: str = "done"
 
 
 class Become(NamedTuple):

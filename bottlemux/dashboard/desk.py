@@ -271,9 +271,9 @@ class Desk:
                     self._failed(title, result)
                 case GoTo(target) if action.name == "go":
                     self._arrive(title, target)
-                case GoTo():
+                case GoTo(done=done):
                     # It may have taken long, and the person is at something else by now.
-                    self.notices.tell(f"{title}: done, g goes there")
+                    self.notices.tell(f"{title}: {done}, Enter goes there")
                 case Become(argv):
                     self._show(title, argv)
                 case Told(text):

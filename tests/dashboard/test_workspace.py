@@ -97,9 +97,11 @@ def test_a_whole_life(screen: Screens, context: Context, inner: Inner) -> None:
     one.shows("exited")
     assert inner.at() == "dashboard"
     one.keys("R")
-    one.shows("done, g goes there")
+    one.shows(f"resume {slug}: started again, Enter goes there")
     one.hides("exited")
-    one.keys("g")
+    one.keys("R")
+    one.shows(f"resume {slug}: running already, Enter goes there")
+    one.keys("Enter")
     until(lambda: inner.at() == slug, one.text)
 
     inner.dashboard()
