@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bottlemux.actions.conditions import always, any_running, before_a_bottle
+from bottlemux.actions.conditions import arrangeable, before_a_bottle, own_layout
 from bottlemux.actions.model import Action, GoTo, Outcome, Prepared, Told, Typed
 from bottlemux.errors import BottlemuxError, UsageError
 
@@ -23,6 +23,8 @@ def _apply(context: Context, subject: Subject) -> Prepared:
     file = find_layout(subject.name, context.paths, context.cwd)
     if file.load().is_session:
         return _apply_session(context, file)
+    if reason := before_a_bottle(subject):
+        raise UsageError(reason, hint=f"layout {subject.name!r} is for one: go to it first")
 
     def carry_out() -> Outcome:
         info = arranging.current_window(context, slug)
@@ -93,8 +95,8 @@ def _in_front(subject: Subject) -> str | None:
 
 LAYOUT_ACTIONS = (
     Action("apply-layout", "arrange as", "Rearrange the window in front of you; its programs go on.", ("L",),
-           "layout", any_running, _apply, "arrange"),
-    Action("rm-layout", "delete layout", "Delete a layout of yours.", (), "layout", always, _remove, "arrange"),
+           "layout", arrangeable, _apply, "arrange"),
+    Action("rm-layout", "delete layout", "Delete a layout of yours.", (), "layout", own_layout, _remove, "arrange"),
     Action("save-layout", "save layout", "Keep the window in front of you as a layout of yours.", (), "workspace",
            before_a_bottle, _save, "arrange", typed=Typed("name of the layout")),
 )  # fmt: skip

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from bottlemux.lifecycle.context import Context
     from bottlemux.lifecycle.planning import StartRequest
+    from bottlemux.manifest.loader import LayoutOrigin
 
 _LEADING_OVER = frozenset({"of", "in", "from", "to", "as"})
 
@@ -44,7 +45,7 @@ class Subject(NamedTuple):
     ``name`` is an agent, a slug, a proposal's id or a layout, empty for the workspace; ``names`` are the slugs where
     several bottles were chosen at once. ``alive`` says whether the bottle runs, ``None`` as long as nobody has looked;
     ``blocked`` why nothing can be started. ``typed`` is what the person wrote where the action asks for it; ``seat`` is
-    ``None`` outside the workspace's tmux.
+    ``None`` outside the workspace's tmux; ``origin`` says whose a layout is.
     """
 
     kind: Kind
@@ -55,6 +56,7 @@ class Subject(NamedTuple):
     typed: str = ""
     seat: Seat | None = None
     names: tuple[str, ...] = ()
+    origin: LayoutOrigin | None = None
 
 
 class GoTo(NamedTuple):

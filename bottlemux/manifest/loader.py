@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bottlemux.errors import UsageError, unknown_name
 from bottlemux.identity import NAME_RULE, is_name
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from bottlemux.manifest.models import Agent, Bottle
     from bottlemux.manifest.problems import KeyPath
     from bottlemux.paths import Paths
+
+type LayoutOrigin = Literal["user", "shipped", "project"]
 
 _EXAMPLES = Path(__file__).parent.parent / "_examples"
 _SUFFIX = ".md"
@@ -84,10 +86,16 @@ def list_skills(paths: Paths) -> list[str]:
 
 def list_layouts(paths: Paths, cwd: Path) -> list[str]:
     """Return the names of all layouts that can be used from ``cwd``, sorted. No file is read."""
+    return list(layout_origins(paths, cwd))
+
+
+def layout_origins(paths: Paths, cwd: Path) -> dict[str, LayoutOrigin]:
+    """Return whose each layout is that can be used from ``cwd``, by their names, sorted. No file is read."""
     project = names_in_project(paths, cwd, "layouts")
-    return _names(
-        [*project, *list_user_files(paths.layouts), *list_user_files(layouts_dir())], _LAYOUT_SUFFIX
-    )
+    found: dict[str, LayoutOrigin] = dict.fromkeys(_names(project, _LAYOUT_SUFFIX), "project")
+    found |= dict.fromkeys(_names(list_user_files(layouts_dir()), _LAYOUT_SUFFIX), "shipped")
+    found |= dict.fromkeys(_names(list_user_files(paths.layouts), _LAYOUT_SUFFIX), "user")
+    return dict(sorted(found.items()))
 
 
 def names_in_project(paths: Paths, cwd: Path, folder: str) -> list[str]:

@@ -30,7 +30,7 @@ def choose(flow: Flow, row: Row) -> None:
         case "proposal":
             show_actions(flow, row)
         case "layout":
-            begin(flow, find_action("apply-layout"), _layout(flow, row.name))
+            begin(flow, find_action("apply-layout"), rows.layout_subject(flow.facts, row.name, flow.seat))
         case _:
             choose_action(flow, find_action(row.name))
 
@@ -81,7 +81,7 @@ def choose_action(flow: Flow, action: Action) -> None:
             flow.push(ListPage("what agents ask for", lambda _query: rows.proposal_rows(flow.facts),
                                lambda row: show_actions(flow, row)))  # fmt: skip
         case "layout":
-            flow.push(ListPage(action.label, lambda _query: rows.layout_choice_rows(flow.facts),
+            flow.push(ListPage(action.label, lambda _query: rows.layout_choice_rows(flow.facts, action, flow.seat),
                                lambda row: begin(flow, action, _subject(flow, row)), flow.recent))  # fmt: skip
         case "bottle" if action.several:
             _mark_bottles(flow, action)
@@ -125,8 +125,4 @@ def _subject(flow: Flow, row: Row) -> Subject:
         return flow.bottle(row.name)
     if row.target == "proposal":
         return Subject("proposal", row.name, seat=flow.seat)
-    return _layout(flow, row.name)
-
-
-def _layout(flow: Flow, name: str) -> Subject:
-    return Subject("layout", name, alive=any(flow.facts.alive.values()), seat=flow.seat)
+    return rows.layout_subject(flow.facts, row.name, flow.seat)

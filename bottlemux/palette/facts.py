@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from bottlemux.lifecycle.context import Context
     from bottlemux.lifecycle.status import BottleStatus
+    from bottlemux.manifest.loader import LayoutOrigin
     from bottlemux.screens.background import Background
 
 
@@ -25,6 +26,10 @@ class BackendFacts(NamedTuple):
 
 
 def _no_backends() -> dict[str, BackendFacts | None]:
+    return {}
+
+
+def _no_layouts() -> dict[str, LayoutOrigin]:
     return {}
 
 
@@ -47,7 +52,7 @@ class Facts:
 
     agents: tuple[str, ...] = ()
     alive: Mapping[str, bool] = field(default_factory=dict[str, bool])
-    layouts: tuple[str, ...] = ()
+    layouts: Mapping[str, LayoutOrigin] = field(default_factory=_no_layouts)
     backends: Mapping[str, BackendFacts | None] = field(default_factory=_no_backends)
     statuses: Mapping[str, BottleStatus] = field(default_factory=_no_statuses)
     proposals: tuple[ProposalFacts, ...] = ()
@@ -75,15 +80,15 @@ class Facts:
 
 def read_names(context: Context) -> Facts:
     """Return what directory listings and locks tell; asks no backend and no tmux, and imports nothing heavy."""
-    from bottlemux.manifest.loader import list_agents, list_layouts
+    from bottlemux.manifest.loader import layout_origins, list_agents
     from bottlemux.state.liveness import identities, is_alive
 
     try:
         agents = tuple(list_agents(context.paths, context.cwd))
-        layouts = tuple(list_layouts(context.paths, context.cwd))
+        layouts = layout_origins(context.paths, context.cwd)
         trouble = ""
     except (BottlemuxError, OSError) as error:
-        agents, layouts, trouble = (), (), str(error)
+        agents, layouts, trouble = (), {}, str(error)
     alive = {slug: is_alive(context.paths.bottle(slug)) for slug in identities(context.paths)}
     here = (str(context.cwd),)
     return Facts(agents=agents, alive=alive, layouts=layouts, directories=here, trouble=trouble)

@@ -46,6 +46,7 @@ class Flow:
         self.facts: Facts = Facts()
         self._run, self._leave, self._refresh = run, leave, refresh
         self._rows: list[Row] = []
+        self._chosen = ""
         self.main = ListPage("", self._main_rows, lambda row: choosing.choose(self, row))
         self.pages: list[Page] = [self.main]
         self.take(context, go_argv, seat)
@@ -90,6 +91,8 @@ class Flow:
     def choose_other(self) -> None:
         """Do what Tab means for what is selected."""
         page = self.page
+        if page is self.main:
+            self._chosen = ""
         if isinstance(page, ListPage) and (other := choosing.other(self, page)) is not None:
             other.act()
 
@@ -173,8 +176,8 @@ class Flow:
         self.push(TextPage(title, error.text, error.question, again))
 
     def remember(self, row: Row) -> None:
-        """Offer ``row`` among the first the next time."""
-        note_recent(self.context.paths, row.key)
+        """Offer ``row`` among the first the next time, once what is done with it has worked."""
+        self._chosen = row.key
 
     def _carry_out(self, title: str, prepared: Prepared) -> None:
         self.push(BusyPage(title))
@@ -183,6 +186,8 @@ class Flow:
             return _or_error(lambda: self._resolved(prepared.carry_out()))
 
         def done(result: Told | Sequence[str] | BottlemuxError | None) -> None:
+            if self._chosen and not isinstance(result, BottlemuxError):
+                note_recent(self.context.paths, self._chosen)
             if not isinstance(result, BottlemuxError | Told):
                 self._leave(result)
                 return

@@ -32,7 +32,7 @@ def preload() -> None:
 
     nothing = Context(Paths(_NOWHERE, _NOWHERE, _NOWHERE), {}, _NOWHERE)
     palette = Palette(nothing, lambda _slug: (), terminal_input=DummyInput(), terminal_output=DummyOutput())
-    palette.flow.know(Facts(agents=("demo",), layouts=("default",), alive={"demo-00000": True}))
+    palette.flow.know(Facts(agents=("demo",), layouts={"default": "shipped"}, alive={"demo-00000": True}))
     loop = asyncio.new_event_loop()
     loop.run_until_complete(_draw(palette))
     loop.close()

@@ -62,9 +62,14 @@ def main_rows(facts: Facts, seat: Seat | None = None) -> list[Row]:
         *(_bottle_row(facts, slug) for slug in active),
         *agent_rows(facts),
         *(_bottle_row(facts, slug) for slug in ended),
-        *layout_choice_rows(facts),
+        *layout_choice_rows(facts, find_action("apply-layout"), seat),
         *(_workspace_row(action, seat) for action in actions_of("workspace") if action.in_lists),
         *(_bottles_row(facts, action, seat) for action in actions_of("bottle")),
+        *(
+            _layouts_row(facts, action, seat)
+            for action in actions_of("layout")
+            if action.name != "apply-layout"
+        ),
     ]
 
 
@@ -75,14 +80,20 @@ def proposal_rows(facts: Facts) -> list[Row]:
     ]
 
 
-def layout_choice_rows(facts: Facts) -> list[Row]:
-    """Return a row for each layout that a window can be given."""
-    action = find_action("apply-layout")
-    subject = Subject("layout", alive=any(facts.alive.values()))
-    reason = action.applies(subject) or ""
+def layout_choice_rows(facts: Facts, action: Action, seat: Seat | None) -> list[Row]:
+    """Return a row for each layout to do ``action`` with."""
     return [
-        Row("layout", name, f"{action.title} {name}", "layout", disabled=reason) for name in facts.layouts
-    ]
+        Row(
+            "layout", name, f"{action.title} {name}", "layout",
+            disabled=action.applies(layout_subject(facts, name, seat)) or "",
+        )
+        for name in facts.layouts
+    ]  # fmt: skip
+
+
+def layout_subject(facts: Facts, name: str, seat: Seat | None) -> Subject:
+    """Return the layout ``name`` as a subject of actions."""
+    return Subject("layout", name, alive=any(facts.alive.values()), seat=seat, origin=facts.layouts.get(name))
 
 
 def agent_rows(facts: Facts) -> list[Row]:
@@ -126,6 +137,12 @@ def _bottles_row(facts: Facts, action: Action, seat: Seat | None) -> Row:
         disabled = action.applies(subject_of(facts, slug, seat)) or ""
         if not disabled:
             break
+    return Row("action", action.name, f"{action.title} ...", action.help, disabled=disabled)
+
+
+def _layouts_row(facts: Facts, action: Action, seat: Seat | None) -> Row:
+    reasons = [row.disabled for row in layout_choice_rows(facts, action, seat)]
+    disabled = min(reasons, default="there is no layout")  # the empty one, if there is one
     return Row("action", action.name, f"{action.title} ...", action.help, disabled=disabled)
 
 

@@ -7,7 +7,7 @@ import io
 import json
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+    from bottlemux.manifest.loader import LayoutOrigin
     from bottlemux.paths import Paths
-
-type Origin = Literal["user", "shipped", "project"]
 
 MAX_FILE_BYTES = 64 * 1024
 """A layout of the working directory is untrusted: a larger file is refused before it is parsed."""
@@ -58,7 +57,7 @@ class LayoutFile:
 
     name: str
     path: Path
-    origin: Origin
+    origin: LayoutOrigin
     agreements: Path
     hides: tuple[LayoutFile, ...] = ()
 
@@ -113,7 +112,7 @@ def list_layouts(paths: Paths, project: Path) -> list[LayoutFile]:
 
     The user's come first, then the shipped ones: a project cannot change what a name means that the operator knows.
     """
-    places: list[tuple[Origin, Path, list[str]]] = [
+    places: list[tuple[LayoutOrigin, Path, list[str]]] = [
         ("user", paths.layouts, list_user_files(paths.layouts)),
         ("shipped", layouts_dir(), list_user_files(layouts_dir())),
         ("project", project / PROJECT_DIR / "layouts", names_in_project(paths, project, "layouts")),

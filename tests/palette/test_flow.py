@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ALL = ("mount", "clone", "copy")
 ONE = {"bubblewrap": BackendFacts(True, "", ALL)}
 TWO = {**ONE, "docker": BackendFacts(True, "", ALL)}
+SHIPPED = dict.fromkeys(("default", "solo"), "shipped")
+ONE_LAYOUT = {"default": "shipped"}
 BROKEN = {"bubblewrap": BackendFacts(False, "no user namespaces", ALL)}
 
 
@@ -42,7 +44,7 @@ class Here:
         )
 
     def know(self, **facts: object) -> None:
-        self.flow.know(Facts(**{"agents": ("demo",), "layouts": ("default", "solo"), **facts}))  # type: ignore[arg-type]
+        self.flow.know(Facts(**{"agents": ("demo",), "layouts": SHIPPED, **facts}))  # type: ignore[arg-type]
 
     def pick(self, query: str) -> None:
         page = self.flow.page
@@ -77,22 +79,18 @@ def here(context: Context) -> Here:
 @pytest.mark.parametrize(
     ("backends", "layouts", "titles"),
     [
-        pytest.param(TWO, ("default", "solo"), ["backend", "workspace", "layout"], id="everything-is-asked"),
-        pytest.param(ONE, ("default", "solo"), ["workspace", "layout"], id="one-backend"),
-        pytest.param(ONE, ("default",), ["workspace"], id="one-layout"),
+        pytest.param(TWO, SHIPPED, ["backend", "workspace", "layout"], id="everything-is-asked"),
+        pytest.param(ONE, SHIPPED, ["workspace", "layout"], id="one-backend"),
+        pytest.param(ONE, ONE_LAYOUT, ["workspace"], id="one-layout"),
+        pytest.param({"bubblewrap": BackendFacts(True, "", ("mount",))}, ONE_LAYOUT, [], id="nothing-to-ask"),
+        pytest.param({**ONE, "docker": BROKEN["bubblewrap"]}, ONE_LAYOUT, ["workspace"], id="one-that-works"),
         pytest.param(
-            {"bubblewrap": BackendFacts(True, "", ("mount",))}, ("default",), [], id="nothing-to-ask"
-        ),
-        pytest.param(
-            {**ONE, "docker": BROKEN["bubblewrap"]}, ("default",), ["workspace"], id="one-that-works"
-        ),
-        pytest.param(
-            {**ONE, "docker": None}, ("default",), ["backend", "workspace"], id="one-has-not-answered"
+            {**ONE, "docker": None}, ONE_LAYOUT, ["backend", "workspace"], id="one-has-not-answered"
         ),
     ],
 )
 def test_steps_with_one_answer_are_skipped(
-    here: Here, backends: dict[str, BackendFacts], layouts: tuple[str, ...], titles: list[str]
+    here: Here, backends: dict[str, BackendFacts], layouts: dict[str, str], titles: list[str]
 ) -> None:
     here.know(backends=backends, layouts=layouts)
     here.pick("start demo")
@@ -220,12 +218,13 @@ def test_tab_offers_all_that_can_be_done_with_a_bottle(
         pytest.param("start demo", ["Enter choose", "Tab start as configured", "Esc leave"], id="agent"),
         pytest.param("go to", ["Enter choose", "Tab all actions", "Esc leave"], id="bottle"),
         pytest.param("doctor", ["Enter choose", "Esc leave"], id="action"),
-        pytest.param("next bottle", ["Esc leave"], id="what-cannot-be-chosen"),
+        pytest.param("delete layout", ["Esc leave"], id="what-cannot-be-chosen"),
         pytest.param("arrange as solo", ["Enter choose", "Tab all actions", "Esc leave"], id="layout"),
         pytest.param("nothing like this", ["Esc leave"], id="nothing"),
     ],
 )
 def test_the_last_line_says_what_keys_do(here: Here, query: str, hints: list[str]) -> None:
+    here.flow.take(here.flow.context, lambda _slug: [], Seat("/dev/pts/9", "%3", "demo-00001"))
     here.know(backends=ONE, alive={"demo-00001": True})
     page = here.flow.page
     assert isinstance(page, ListPage)
@@ -314,10 +313,64 @@ def test_what_was_chosen_is_first_the_next_time(here: Here, context: Context) ->
     assert next(iter(again.rows())) == "doctor"
 
 
+def test_what_failed_or_was_not_agreed_to_is_not_first_the_next_time(
+    here: Here, make_bottle: Callable[[], str], context: Context
+) -> None:
+    slug = make_bottle()
+    here.flow.know(read_names(context))
+    here.pick("delete ...")
+    here.pick(slug)
+    here.flow.answer(yes=False)
+    here.flow.back()
+    context.paths.layouts.mkdir(parents=True)
+    (context.paths.layouts / "mine.yaml").write_text("windows: [{panes: [{role: agent}]}]")
+    here.know(alive={"demo-00001": True}, layouts={"mine": "user"})
+    here.pick("arrange as mine")
+    assert here.title == "arrange as mine: failed"
+    assert not context.paths.recent.exists()
+
+
+@pytest.mark.parametrize(
+    ("slug", "origin", "reason"),
+    [
+        pytest.param("demo-00001", "shipped", "", id="in-front-of-a-bottle"),
+        pytest.param("", "shipped", "this is no bottle's window", id="elsewhere"),
+        pytest.param("", "user", "", id="elsewhere-but-perhaps-a-whole-workspace"),
+    ],
+)
+def test_a_layout_of_one_window_wants_a_bottles_window_in_front(
+    here: Here, slug: str, origin: str, reason: str
+) -> None:
+    here.flow.take(here.flow.context, lambda _slug: [], Seat("/dev/pts/9", "%3", slug))
+    here.know(alive={"demo-00001": True, "demo-00002": True}, layouts={"one": origin})
+    assert here.rows()["arrange as one"] == reason
+    here.flow.open_at(find_action("apply-layout"), None)
+    assert here.rows() == {"arrange as one": reason}
+
+
+def test_only_layouts_of_ones_own_can_be_deleted_and_typing_finds_that(here: Here, context: Context) -> None:
+    context.paths.layouts.mkdir(parents=True)
+    (context.paths.layouts / "mine.yaml").write_text("windows: [{panes: [{role: agent}]}]")
+    (context.paths.layouts / "solo.yaml").write_text("windows: [{panes: [{role: agent}]}]")
+    here.flow.know(read_names(context))
+    here.pick("delete lay")
+    possible = [title for title, reason in here.rows().items() if not reason]
+    assert possible == ["delete layout mine", "delete layout solo"]
+    assert here.rows()["delete layout default"] == "not one of yours"
+    here.pick("mine")
+    here.agree()
+    assert not (context.paths.layouts / "mine.yaml").exists()
+
+
+def test_without_a_layout_of_ones_own_none_can_be_deleted(here: Here) -> None:
+    here.know()
+    assert here.rows()["delete layout ..."] == "not one of yours"
+
+
 def test_the_directory_is_asked_for_where_several_are_known(here: Here, context: Context) -> None:
     other = context.cwd.parent / "other"
     other.mkdir()
-    here.know(backends=ONE, layouts=("default",), directories=(str(context.cwd), str(other)))
+    here.know(backends=ONE, layouts=ONE_LAYOUT, directories=(str(context.cwd), str(other)))
     here.pick("start demo")
     assert here.title == "start demo / directory"
     assert list(here.rows()) == [str(context.cwd), str(other)]
@@ -330,7 +383,7 @@ def test_the_directory_is_asked_for_where_several_are_known(here: Here, context:
 
 
 def test_another_directory_can_be_typed_and_a_wrong_one_says_so(here: Here, context: Context) -> None:
-    here.know(backends=ONE, layouts=("default",), directories=(str(context.cwd), "/"))
+    here.know(backends=ONE, layouts=ONE_LAYOUT, directories=(str(context.cwd), "/"))
     here.pick("start demo")
     here.pick("/no/such/directory")
     here.flow.choose()
@@ -396,7 +449,7 @@ def test_commands_of_a_projects_layout_are_shown_and_asked_about_first(here: Her
     layouts = context.cwd / ".bottlemux" / "layouts"
     layouts.mkdir(parents=True)
     (layouts / "theirs.yaml").write_text("windows: [{panes: [{role: agent}, touch me]}]")
-    here.know(backends=ONE, layouts=("default", "theirs"))
+    here.know(backends=ONE, layouts={**ONE_LAYOUT, "theirs": "project"})
     for answer in (False, True):
         here.pick("start demo")
         here.pick("copy")
