@@ -9,6 +9,7 @@ _SHOWN_NAMES = 20
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import ClassVar
 
 
@@ -16,15 +17,17 @@ class BottlemuxError(Exception):
     """Base of every expected error.
 
     ``message`` is one line without a final period; ``hint`` says what to do next and may be empty. Neither may
-    hold a secret: both reach terminals and logs. ``topic`` is the page of ``bottlemux help`` that explains more.
+    hold a secret: both reach terminals and logs. ``topic`` is the page of ``bottlemux help`` that explains more;
+    ``also`` are further mistakes, each a line like ``message``.
     """
 
     exit_code: ClassVar[int] = 1
     topic: str = ""
 
-    def __init__(self, message: str, *, hint: str = "", topic: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", topic: str = "", also: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.message = message
+        self.also = tuple(also)
         self.hint = hint
         self.topic = topic or self.topic
 

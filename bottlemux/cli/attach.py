@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to ``parser``."""
     parser.add_argument(
+        "slug", metavar="SLUG", nargs="?",
+        help="go to the window of this bottle (default: as the workspace was left)",
+    )  # fmt: skip
+    parser.add_argument(
         "--layout",
         metavar="LAYOUT",
         help="a layout: of a whole session, to start what it names and arrange all windows; "
@@ -39,6 +43,7 @@ def run(context: Context, options: argparse.Namespace) -> int:
 
     if not console.is_interactive():
         raise UsageError("there is no terminal to attach", hint="bottlemux status shows what runs")
+    slug = context.store.resolve_prefix(options.slug) if options.slug else None
     with contextlib.suppress(OSError):
         warm_up(context)
     layout = options.layout
@@ -51,9 +56,9 @@ def run(context: Context, options: argparse.Namespace) -> int:
             if code := _arrange(context, file, yes=options.yes):
                 return code
             layout = None
-    for slug, problem in prepare_workspace(context, layout).items():
-        complain(slug, problem)
-    argv = context.workspace.attach_argv(context.workspace.dashboard.landing())
+    for unopened, problem in prepare_workspace(context, layout).items():
+        complain(unopened, problem)
+    argv = context.workspace.attach_argv(slug or context.workspace.dashboard.landing())
     return console.become(with_offer(context, argv))
 
 

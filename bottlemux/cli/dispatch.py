@@ -47,6 +47,7 @@ COMMANDS = {
 }
 _INTERRUPTED = 130
 _SHOWN_FRAMES = 4
+_BELOW_HINT = " " * len("hint: ")
 _FOR_PROGRAMS = frozenset({"start", "exec"})
 
 
@@ -148,13 +149,10 @@ def _defect(error: Exception) -> BottlemuxError:
 
 def _run(words: list[str]) -> int:
     own, passed_on = _divided(words)
-    parsed, unknown = build_parser(own).parse_known_args(own)
+    parser = build_parser(own)
+    parsed, unknown = parser.parse_known_args(own)
     if unknown:
-        command = _command_in(own)
-        raise UsageError(
-            f"unrecognized arguments: {' '.join(unknown)}",
-            hint=f"bottlemux {command} --help" if command else "bottlemux --help",
-        )
+        raise UsageError(f"unrecognized arguments: {' '.join(unknown)}", hint=_help_of(own, parser))
     if passed_on:
         parsed.arguments = passed_on
     run = getattr(parsed, "run", None)
@@ -166,6 +164,16 @@ def _run(words: list[str]) -> int:
     code: int = run(Context.current(parsed.socket_name), parsed)
     sys.stdout.flush()
     return code
+
+
+def _help_of(words: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """Return what shows the help of the command, and of its action, that is called in ``words``."""
+    from bottlemux.cli.parsers import subparsers_of
+
+    for word in words:
+        if word in (below := subparsers_of(parser)):
+            parser = below[word][0]
+    return f"{parser.prog} --help"
 
 
 def _divided(words: list[str]) -> tuple[list[str], list[str]]:
@@ -222,8 +230,11 @@ def report(error: BottlemuxError) -> int:
     from bottlemux.text import printable
 
     sys.stderr.write(f"bottlemux: error: {printable(error.message)}\n")
+    for mistake in error.also:
+        sys.stderr.write(f"also: {printable(mistake)}\n")
     if error.hint:
-        sys.stderr.write(f"hint: {printable(error.hint)}\n")
+        lines = map(printable, error.hint.split("\n"))
+        sys.stderr.write(f"hint: {f'\n{_BELOW_HINT}'.join(lines)}\n")
     if error.topic:
         sys.stderr.write(f"hint: more: bottlemux help {error.topic}\n")
     return error.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import sys
 from pathlib import Path
@@ -10,8 +11,6 @@ from typing import TYPE_CHECKING
 from bottlemux.cli import console, trusting
 
 if TYPE_CHECKING:
-    import argparse
-
     from bottlemux.lifecycle.context import Context
     from bottlemux.session.layout_files import LayoutFile
 
@@ -25,12 +24,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="print a layout's file")
     show.set_defaults(run=_show)
     save = actions.add_parser("save", help="keep a live window as a layout of yours")
-    _add_slug(save)
     save.add_argument("--session", action="store_true", help="the windows of all bottles")
     save.add_argument("--force", action="store_true", help="replace a layout of this name")
     save.set_defaults(run=_save)
     apply = actions.add_parser("apply", help="rearrange a running window, or start and arrange a session")
-    _add_slug(apply)
     apply.add_argument("--close", action="store_true", help="end the panes that the layout has no place for")
     apply.add_argument(
         "--session", action="store_true", help="all windows, as a layout with several windows always is"
@@ -45,14 +42,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     remove.set_defaults(run=_remove)
     for action in (show, save, apply, remove):
         action.add_argument("name", metavar="LAYOUT", help="a layout")
+    _add_slug(save)
+    _add_slug(apply)
 
 
 def _add_slug(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--slug",
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument(
+        "slug",
         metavar="SLUG",
+        nargs="?",
+        default=argparse.SUPPRESS,
         help="the bottle whose window it is (default: the window this is called from)",
     )
+    one.add_argument("--slug", metavar="SLUG", help="the same")
 
 
 def _list(context: Context, options: argparse.Namespace) -> int:

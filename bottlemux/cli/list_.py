@@ -49,7 +49,7 @@ def run(context: Context, options: argparse.Namespace) -> int:
         console.write_json([dict(zip(COLUMNS[options.what], row, strict=True)) for row in rows])
         return 0
     if not rows:
-        console.remark(f"nothing to list: {options.what}")
+        console.remark(_NOTHING.get(options.what, f"no {options.what}"))
     for row in rows:
         sys.stdout.write("\t".join(map(printable, row)) + "\n")
     return 0
@@ -112,6 +112,7 @@ def _resumable(context: Context) -> Rows:
     ]
 
 
+_NOTHING = {"active": "no bottle runs", "resumable": "no bottle has ended"}
 _LISTINGS: dict[str, Callable[[Context], Rows]] = {
     "active": _active,
     "agents": _agents,

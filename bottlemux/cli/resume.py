@@ -33,7 +33,8 @@ def run(context: Context, options: argparse.Namespace) -> int:
             return code  # what was said must not go out of sight at once
         target = None
     else:
-        code = selection.for_each(context, options, lambda slug: _one(context, options, slug))
+        identities = selection.chosen(context, options, every=lambda _identity: True)
+        code = selection.carry_on(context, identities, lambda slug: _one(context, options, slug))
         target = context.store.resolve_prefix(options.slugs[-1]) if not code else None
     if code or options.dry_run or options.detach or not console.is_interactive():
         return code

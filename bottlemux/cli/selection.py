@@ -32,23 +32,21 @@ def add_slugs(parser: argparse.ArgumentParser, *, everything: str) -> None:
     parser.epilog = RULE
 
 
-def for_each(
-    context: Context,
-    options: argparse.Namespace,
-    act: Callable[[str], str],
-    *,
-    default: Callable[[str], bool] = lambda _identity: True,
-) -> int:
-    """Do ``act`` with each bottle that was named, or with all for which ``default`` holds; see :func:`carry_on`."""
+def chosen(context: Context, options: argparse.Namespace, *, every: Callable[[str], bool]) -> list[str]:
+    """Return the bottles that were named, or with ``--all`` those for which ``every`` holds."""
     if options.all == bool(options.slugs):
         raise UsageError("name the bottles, or give --all", hint="bottlemux status shows them")
     if options.all:
-        identities = [identity for identity in context.store.identities() if default(identity)]
-    else:
-        identities = named(context, options.slugs)
-    if not identities:
-        console.remark("there is no such bottle; bottlemux status shows all")
-    return carry_on(context, identities, act)
+        return [identity for identity in context.store.identities() if every(identity)]
+    return named(context, options.slugs)
+
+
+def may_run(context: Context, identity: str) -> bool:
+    """Tell whether a bottle runs here, or was launched on another machine and may run there."""
+    from bottlemux.state.liveness import is_alive, may_run_elsewhere
+
+    files = context.paths.bottle(identity)
+    return is_alive(files) or may_run_elsewhere(files)
 
 
 def named(context: Context, slugs: Sequence[str]) -> list[str]:

@@ -116,7 +116,10 @@ def _usual_agent(context: Context) -> str:
 
     usual = load_config(context.paths).agent
     if usual is None:
-        raise UsageError("the following arguments are required: AGENT", hint="bottlemux start --help")
+        raise UsageError(
+            f"no agent is named, here or in {context.paths.config_file}",
+            hint="bottlemux start AGENT; bottlemux list agents shows them",
+        )
     return usual
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bottlemux.cli import console, selection
@@ -21,15 +22,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(context: Context, options: argparse.Namespace) -> int:
     """End the bottles; one that fails stops no other."""
     from bottlemux.lifecycle.running import stop
-    from bottlemux.state.liveness import is_alive, may_run_elsewhere
-
-    def runs(identity: str) -> bool:
-        files = context.paths.bottle(identity)
-        return is_alive(files) or may_run_elsewhere(files)
 
     def end(identity: str) -> str:
         with console.progress(f"stopping {identity}"):
             stop(context, identity)
         return "stopped"
 
-    return selection.for_each(context, options, end, default=runs)
+    identities = selection.chosen(context, options, every=partial(selection.may_run, context))
+    if not identities:
+        console.remark("no bottle runs")
+    return selection.carry_on(context, identities, end)

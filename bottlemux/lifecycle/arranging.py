@@ -39,9 +39,7 @@ def current_window(context: Context, slug: str | None) -> WindowInfo:
                 return window
     if len(windows) == 1:
         return windows[0]
-    raise UsageError(
-        "which bottle's window?", hint="name it with --slug SLUG; bottlemux list active shows them"
-    )
+    raise UsageError("which bottle's window?", hint="name the bottle; bottlemux list active shows them")
 
 
 def capture(context: Context, windows: Sequence[WindowInfo]) -> Layout:

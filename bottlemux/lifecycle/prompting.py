@@ -60,9 +60,13 @@ def _send(context: Context, row: BottleStatus, text: str, *, force: bool) -> str
     window = context.workspace.require(row.slug)
     pane = window.pane("agent")
     if pane is None or pane.dead:
-        raise NotFoundError(f"no agent runs in the window of {row.slug}", hint=f"bottlemux resume {row.slug}")
+        raise NotFoundError(
+            f"no agent runs in the window of {row.slug}", hint=f"bottlemux resume {row.slug}", topic="state"
+        )
     context.workspace.send_prompt(pane.pane_id, text, submitted=_reported(context, row))
-    return "taken" if row.state in _AT_ITS_PROMPT else f"taken; it was {row.state}, and may come to it later"
+    if row.state in _AT_ITS_PROMPT:
+        return "handed over"
+    return f"handed over; it was {row.state}, and may come to it later"
 
 
 def _check_ready(row: BottleStatus, *, force: bool) -> None:
@@ -73,7 +77,9 @@ def _check_ready(row: BottleStatus, *, force: bool) -> None:
 
 def _obstacle(row: BottleStatus) -> BottlemuxError | None:
     if row.state in {"exited", "broken"}:
-        return NotFoundError(f"{row.slug} takes no prompt: {row.reason}", hint=f"bottlemux resume {row.slug}")
+        return NotFoundError(
+            f"{row.slug} takes no prompt: {row.reason}", hint=f"bottlemux resume {row.slug}", topic="state"
+        )
     if row.state == "waiting":
         return BottlemuxError(
             f"{row.slug} waits for you ({row.reason}): Enter would answer it",

@@ -113,7 +113,12 @@ def load_bottle(paths: Paths, name: str) -> Bottle:
 
     found = _find(name, paths.bottles_config, _EXAMPLES / "bottles")
     if found is None:
-        raise unknown_name("bottle", name, list_bottles(paths), hint=_hint(name, paths.bottles_config))
+        raise unknown_name(
+            "bottle",
+            name,
+            list_bottles(paths),
+            hint=_hint(name, f"write {paths.bottles_config / name}{_SUFFIX}"),
+        )
     document = _parse(found)
     given = {"name": name, "description": document.body, "source": document.source}
     return validate(Bottle, document, given)
@@ -142,7 +147,7 @@ def load_agent(paths: Paths, name: str, cwd: Path) -> Agent:
     from_project = found is not None
     found = found or _find(name, paths.agents_config, _EXAMPLES / "agents")
     if found is None:
-        raise unknown_name("agent", name, list_agents(paths, cwd), hint=_hint(name, paths.agents_config))
+        raise unknown_name("agent", name, list_agents(paths, cwd), hint=_hint(name, f"bottlemux init {name}"))
     document = _parse(found)
     given = {
         "name": name, "instructions": document.body, "source": document.source,
@@ -165,8 +170,8 @@ def _names(files: Iterable[str], suffix: str) -> list[str]:
     return sorted(stem for stem in stems if is_name(stem))
 
 
-def _hint(name: str, directory: Path) -> str:
-    return f"write {directory / name}{_SUFFIX}" if is_name(name) else f"a name is {NAME_RULE}"
+def _hint(name: str, step: str) -> str:
+    return step if is_name(name) else f"a name is {NAME_RULE}"
 
 
 def _has_project(paths: Paths, cwd: Path) -> bool:

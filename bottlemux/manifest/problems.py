@@ -19,7 +19,7 @@ _UNSHOWN = frozenset({"env", "token_ref", "tokens", "secret", "password", "known
 
 
 class ManifestError(UsageError):
-    """A manifest or ``config.toml`` is wrong. The message is the first problem, the hint has the others."""
+    """A manifest or ``config.toml`` is wrong. The message is the first problem, ``also`` are the others."""
 
     topic = "manifest"
 
@@ -41,9 +41,10 @@ class Problem:
 
 
 def failure(problems: Sequence[Problem], *, hint: str = "") -> ManifestError:
-    """Return the error for ``problems``, in the order of their lines; ``hint`` comes before the rest."""
+    """Return the error for ``problems``, in the order of their lines."""
     ordered = sorted(dict.fromkeys(problems), key=lambda problem: problem.line)
-    return ManifestError(str(ordered[0]), hint="\n".join([hint, *map(str, ordered[1:])]).strip())
+    first, *also = map(str, ordered)
+    return ManifestError(first, hint=hint, also=also)
 
 
 def dotted(key: KeyPath) -> str:

@@ -218,8 +218,8 @@ class Flow:
                 return None
 
     def _show_error(self, title: str, error: BottlemuxError) -> None:
-        hint = f"\n\n{error.hint}" if error.hint else ""
-        self.push(TextPage(f"{title}: failed", f"{error.message}{hint}"))
+        text = "\n".join([error.message, *error.also, "", error.hint]).rstrip()
+        self.push(TextPage(f"{title}: failed", text))
 
     def _main_rows(self, query: str) -> list[Row]:
         return [row for row in self._rows if row.target == "agent"] if ":" in query else self._rows

@@ -71,7 +71,7 @@ def _or_message(make: Callable[[], Preview]) -> Preview:
     try:
         return make()
     except BottlemuxError as error:
-        return Preview(f"{error.message}\n\n{error.hint}".rstrip())
+        return Preview("\n".join([error.message, *error.also, "", error.hint]).rstrip())
     except OSError as error:
         return Preview(str(error))
 

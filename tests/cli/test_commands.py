@@ -120,6 +120,15 @@ def test_a_bottle_in_the_way_of_all_stops_no_other(world: World, slug: str) -> N
     assert done.returncode == 4
 
 
+def test_rm_all_removes_what_has_ended_and_not_without_a_question(world: World, slug: str) -> None:
+    ended = [world.start("shell") for _ in range(2)]
+    world.run("stop", *ended)
+    assert "no terminal to confirm on" in world.try_run("rm", "--all").stderr
+    assert all(world.bottle(one).exists() for one in ended)
+    assert world.run("rm", "--all", "--yes") == "".join(f"{one}: removed\n" for one in sorted(ended))
+    assert world.run("exec", slug, "--", "echo", "runs") == "runs\n"
+
+
 @pytest.mark.parametrize("command", ["stop", "rm", "resume", "prompt"])
 def test_with_an_unknown_name_nothing_is_done(world: World, slug: str, command: str) -> None:
     """What the help of each says of several bottles."""

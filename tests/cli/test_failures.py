@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bottlemux.cli import dispatch
+from bottlemux.errors import UsageError
 from tests.e2e.world import until
 
 if TYPE_CHECKING:
@@ -108,6 +109,20 @@ def test_a_mistake_of_our_own_is_one_line_without_what_was_worked_on(
     assert_one_line(printed)
     assert "unexpected ValueError at test_failures.py:" in printed
     assert "s3cret" not in printed
+
+
+def test_every_mistake_and_every_line_of_a_hint_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    error = UsageError(
+        "a.md:1: x", also=["a.md:2: \x1by"], hint="write instead:\n    a: b\x1b", topic="state"
+    )
+    assert dispatch.report(error) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "bottlemux: error: a.md:1: x",
+        "also: a.md:2: \\x1by",
+        "hint: write instead:",
+        "          a: b\\x1b",
+        "hint: more: bottlemux help state",
+    ]
 
 
 def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.world import until
+from tests.e2e.world import World, until
+from tests.session.conftest import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.e2e.world import World
+    from pathlib import Path
 
 pytestmark = [pytest.mark.bwrap, pytest.mark.tmux]
 SMALL = ("-x", "80", "-y", "24")
@@ -94,6 +94,24 @@ def test_a_person_is_told_that_there_is_nothing(world: World, shell: Shell) -> N
     assert world.try_run("approvals", "list").stderr == ""
 
 
+NOTHING = {
+    "stop --all": "no bottle runs",
+    "list": "no bottle runs",
+    "rm --all": "no bottle has ended",
+    "list resumable": "no bottle has ended",
+}
+
+
+def test_what_there_is_none_of_is_named(tmp_path: Path) -> None:
+    empty = World(tmp_path)
+    try:
+        shell = Shell(empty)
+        for command, told in NOTHING.items():
+            assert shell.run(*command.split()).startswith(f"{told}\n>"), command
+    finally:
+        empty.close()
+
+
 def test_ctrl_c_at_the_question_starts_nothing(world: World, slug: str, shell: Shell) -> None:
     before = world.run("list", "active")
     shell.run("start", "shell", end="[y/N] ")
@@ -113,10 +131,20 @@ def test_the_only_copy_of_an_agents_work_is_not_removed_without_a_question(
     world.tmux("send-keys", "-t", "=small:", "n", "Enter")
     until(lambda: "nothing was removed" in shell.screen(), "the answer")
     assert world.bottle(slug).exists()
-    assert "no bottle" in world.try_run("rm", slug, "nothing-00000").stderr
+    assert "no bottle 'nothing-00000'" in world.try_run("rm", slug, "nothing-00000").stderr
     assert world.bottle(slug).exists()
     world.run("rm", slug)
     assert not world.bottle(slug).exists()
+
+
+def test_nobody_is_asked_about_a_bottle_that_runs(world: World, shell: Shell) -> None:
+    (world.project / "file").write_text("one\n")
+    slug = world.start("shell", "--workspace", "copy")
+    screen = shell.run("rm", slug)
+    assert f"{slug} is running" in screen
+    assert "[y/N]" not in screen
+    world.run("stop", slug)
+    world.run("rm", slug)
 
 
 def test_going_to_the_workspace_from_a_pane_that_nobody_looks_at(
@@ -125,6 +153,24 @@ def test_going_to_the_workspace_from_a_pane_that_nobody_looks_at(
     shell.run("resume", slug)
     assert "no current client" in shell.screen()
     assert "unexpected" not in shell.screen()
+
+
+def test_attach_goes_to_the_bottle_that_is_named(world: World, slug: str) -> None:
+    other = world.start("shell")
+    for one in (slug, other, slug):
+        assert in_front_after_attach(world, one)
+    world.run("stop", other)
+
+
+def in_front_after_attach(world: World, slug: str) -> bool:
+    terminal = Terminal(world.argv("attach", slug[:-1]), world.environ, (100, 24))
+    try:
+        return until(
+            lambda: terminal.read(0.02) and slug in world.tmux("list-clients", "-F", "#{@bottlemux_slug}"),
+            "the bottle's window in front",
+        )
+    finally:
+        terminal.close()
 
 
 def test_the_preflight_breaks_between_words_at_80_columns(world: World, shell: Shell) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MISTAKES = {
     "unknown command": (["frobnicate"], 2, "no command 'frobnicate'"),
-    "no agent": (["start"], 2, "required: AGENT"),
+    "no agent": (["start"], 2, "no agent is named, here or in "),
     "unknown agent": (["start", "nobody", "--yes"], 4, "no agent 'nobody' (known: claude, demo,"),
     "unknown backend": (["start", "shell", "--yes", "--backend", "xen"], 2, "no backend 'xen'"),
     "unknown layout": (["start", "shell", "--yes", "--layout", "xx"], 4, "no layout 'xx'"),
@@ -28,6 +28,7 @@ MISTAKES = {
     "unknown listing": (["list", "stars"], 2, "invalid choice: 'stars'"),
     "stop what": (["stop"], 2, "name the bottles, or give --all"),
     "stop both": (["stop", "a-00000", "--all"], 2, "name the bottles, or give --all"),
+    "rm what": (["rm"], 2, "name the bottles, or give --all"),
     "rm unknown": (["rm", "nope-00000"], 4, "no bottle 'nope-00000'"),
     "info unknown": (["info", "nobody"], 4, "no agent 'nobody'"),
     "logs unknown": (["logs", "nope-00000"], 4, "no bottle 'nope-00000'"),
@@ -62,13 +63,14 @@ def test_help_is_an_exit_code_where_the_process_goes_on(capsys: pytest.CaptureFi
 
 def test_wrong_usage_names_what_is_wrong_and_the_help_of_the_command(world: World) -> None:
     assert world.try_run("start").stderr.splitlines() == [
-        "bottlemux: error: the following arguments are required: AGENT",
-        "hint: bottlemux start --help",
+        f"bottlemux: error: no agent is named, here or in {world.config}/config.toml",
+        "hint: bottlemux start AGENT; bottlemux list agents shows them",
     ]
-    assert world.try_run("attach", "x").stderr.splitlines() == [
-        "bottlemux: error: unrecognized arguments: x",
-        "hint: bottlemux attach --help",
-    ]
+    for called, words in (("attach", ["a", "x"]), ("layout show", ["solo", "x"]), ("", ["--x"])):
+        assert world.try_run(*called.split(), *words).stderr.splitlines() == [
+            f"bottlemux: error: unrecognized arguments: {words[-1]}",
+            f"hint: {f'bottlemux {called}'.strip()} --help",
+        ]
 
 
 def test_dry_run_makes_nothing(world: World) -> None:
@@ -129,7 +131,7 @@ def test_list_alone_is_what_runs(world: World, slug: str) -> None:
 
 
 def test_the_agent_may_be_the_one_that_the_settings_name(world: World) -> None:
-    assert "required: AGENT" in world.try_run("start", "--dry-run").stderr
+    assert "no agent is named" in world.try_run("start", "--dry-run").stderr
     (world.config / "config.toml").write_text('agent = "shell"\n')
     try:
         assert "agent      shell in bottle quiet" in world.run("start", "--dry-run")

@@ -187,7 +187,7 @@ def test_agents_are_given_a_prompt_from_here(screen: Screens, context: Context, 
     one.keys("Enter")
     one.shows("Submit it to 1 agent? [y/N]")
     one.keys("y")
-    one.shows(f"{slug}: taken")
+    one.shows(f"{slug}: handed over")
     one.keys("Escape")
     one.shows("sum 42")
 

@@ -32,9 +32,11 @@ def test_every_shell_takes_it_and_what_cannot_is_told(shell: World) -> None:
 
     done = shell.try_run("prompt", "--all", "-", stdin="echo sum $((40 + 2)); echo \\; '#{pane_id}'")
     assert done.returncode == 4, done
-    assert f"{one}: taken" in done.stdout
-    assert f"{two}: taken" in done.stdout
+    assert f"{one}: handed over" in done.stdout
+    assert f"{two}: handed over" in done.stdout
     assert f"error: {ended} takes no prompt: the program ended (exit code 3)" in done.stderr
+    alone = shell.try_run("prompt", ended, "hello").stderr.splitlines()
+    assert alone[1:] == [f"hint: bottlemux resume {ended}", "hint: more: bottlemux help state"]
     for slug in (one, two):
         shell.wait_for_text(slug, "sum 42")
         shell.wait_for_text(slug, "; #{pane_id}")
@@ -62,7 +64,7 @@ def test_claude_code_takes_it(claude: World, api: FakeApi) -> None:
         until(lambda slug=slug: claude.status(slug)["state"] in {"idle", "finished"}, "the end of the turn")
     prompt = "Second task:\n  keep 'quotes', $HOME and `ticks`;\n" + "many words " * 300 + "end"
     done = claude.run("prompt", *slugs, "-", stdin=prompt)
-    assert done.splitlines() == [f"{slug}: taken" for slug in slugs]
+    assert done.splitlines() == [f"{slug}: handed over" for slug in slugs]
     until(
         lambda: sum(prompt in text for turn in api.turns() for text in turn.texts("user")) >= len(slugs),
         "the prompt at the API, word for word",

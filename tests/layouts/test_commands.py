@@ -43,7 +43,7 @@ def test_save_apply_show_rm(world: World) -> None:
     slug = world.start("shell")
     before = _panes(world, slug)
     assert before.keys() == {"agent", "shell", "audit"}
-    assert "saved from" in world.run("layout", "save", "mine", "--slug", slug)
+    assert "saved from" in world.run("layout", "save", "mine", slug)
     assert world.try_run("layout", "save", "mine").returncode == 1
     hiding = world.try_run("layout", "save", "wide", "--slug", slug)
     assert (
@@ -52,7 +52,7 @@ def test_save_apply_show_rm(world: World) -> None:
     )
     world.run("layout", "rm", "wide")
     assert world.run("layout", "show", "wide").count("role:") == 4
-    assert world.run("layout", "apply", "review", "--slug", slug) == f"{slug}: now in layout review\n"
+    assert world.run("layout", "apply", "review", slug) == f"{slug}: now in layout review\n"
     assert {**before, "diff": _panes(world, slug)["diff"]} == _panes(world, slug)
     world.run("layout", "apply", "mine", "--close", "--slug", slug)
     assert _panes(world, slug) == before

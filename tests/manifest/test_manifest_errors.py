@@ -275,7 +275,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_lines(paths: Paths) -> No
     with pytest.raises(ManifestError) as caught:
         load_bottle(paths, "b")
 
-    told = [caught.value.message, *caught.value.hint.split("\n")]
+    told = [caught.value.message, *caught.value.also]
     assert [line.removeprefix(f"{source}:")[:2] for line in told] == ["2:", "3:", "4:"]
 
 
@@ -288,7 +288,7 @@ def test_a_pasted_token_is_not_repeated(paths: Paths) -> None:
     with pytest.raises(ManifestError) as caught:
         load_bottle(paths, "b")
 
-    assert pasted not in f"{caught.value.message}{caught.value.hint}"
+    assert pasted not in f"{caught.value.message}{caught.value.also}{caught.value.hint}"
     assert caught.value.__cause__ is None
 
 
@@ -301,7 +301,7 @@ UNKNOWN = {
     "agent": (
         lambda paths, cwd: load_agent(paths, "dev", cwd),
         "no agent 'dev' (known: claude, demo)",
-        "write {config}/agents/dev.md",
+        "bottlemux init dev",
     ),
     "agent that is a path": (
         lambda paths, cwd: load_agent(paths, "../agents/demo", cwd),

@@ -144,8 +144,8 @@ def test_every_marked_agent_gets_it_and_no_other(screen: Callable[..., Screen], 
     assert f"{ended} takes no prompt: the program ended (exit code" in text
     assert three not in text
     at.keys("y")
-    text = at.shows(f"{two}: taken")
-    assert f"{one}: taken" in text
+    text = at.shows(f"{two}: handed over")
+    assert f"{one}: handed over" in text
     at.keys("Escape")
     assert at.dead() == "0"
     until(lambda: "sum 42" in shown(one) and "sum 42" in shown(two))
