@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from bottlemux.actions.keytable import key_bindings
@@ -69,8 +73,18 @@ def with_offer(context: Context, argv: Sequence[str]) -> list[str]:
         key = spoken(*leader(context))
     except BottlemuxError:
         return list(argv)
-    text = f"bottlemux keys install: {key} opens everything (or run: bottlemux palette)"
+    text = f"{_typed(context)} keys install: {key} opens everything"
     return [*argv, ";", "display-message", "-d", str(_OFFER_MS), literal(text)]
+
+
+def _typed(context: Context) -> str:
+    """Return what a shell takes for bottlemux: its name, or where it is if no directory of the PATH has it."""
+    if shutil.which("bottlemux", path=context.environ.get("PATH", os.defpath)):
+        return "bottlemux"
+    program, home = Path(sys.executable).with_name("bottlemux"), context.environ.get("HOME") or "/"
+    if home != "/" and program.is_relative_to(home):
+        return f"~/{shlex.quote(str(program.relative_to(home)))}"
+    return shlex.quote(str(program))
 
 
 def uninstall(context: Context, *, force: bool = False) -> list[str]:
