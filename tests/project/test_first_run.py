@@ -65,6 +65,7 @@ def test_at_a_terminal_it_asks_once_and_shows_the_demo_in_a_bottle(user: dict[st
         os.close(terminal)
         os.waitpid(pid, 0)
     assert seen.count("[y/N]") == 1
+    assert "up: claude is not installed, so this is the demo agent" in seen
     assert "network    nothing" in seen
     assert run(user, BOTTLEMUX, "list", "active").stdout.startswith("bubblewrap\tdemo-")
 
@@ -83,6 +84,17 @@ def test_without_a_terminal_it_starts_nothing_and_says_how(user: dict[str, str])
     assert done.returncode == 0, done.stderr
     assert "scripts/up demo --yes --detach" in done.stdout
     assert run(user, BOTTLEMUX, "list", "active").stdout == ""
+
+
+def test_what_claude_code_lacks_is_said(user: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "claude").write_text("#!/bin/sh\n")
+    (tmp_path / "claude").chmod(0o755)
+    user["PATH"] = f"{tmp_path}:{user['PATH']}"
+    assert "up: CLAUDE_CODE_OAUTH_TOKEN is not set, so" in run(user, UP).stderr
+    user["CLAUDE_CODE_OAUTH_TOKEN"] = "x"
+    done = run(user, UP)
+    assert done.stdout.startswith("agent      claude"), done.stderr
+    assert "up: " not in done.stderr
 
 
 def test_with_yes_it_starts_without_a_terminal(user: dict[str, str]) -> None:
