@@ -27,6 +27,7 @@ esac
 UV = """\
 case "$*" in
   --version) ;;
+  *--quiet*) exit 1 ;;
   *) echo "error: Failed to download the Python"; echo "  "; exit 1 ;;
 esac
 """
@@ -79,6 +80,21 @@ def test_where_uv_cannot_get_a_python(setup: Callable[..., str]) -> None:
     said = setup(uv=UV)
     assert "and uv could not get Python 3.13: error: Failed to download the Python\n" in said
     assert "/project/.cache/python uv python install --no-bin 3.13\n" in said
+
+
+def test_where_uv_says_nothing(setup: Callable[..., str]) -> None:
+    assert "and uv could not get Python 3.13\n" in setup(uv='[ "$1" = --version ]')
+
+
+@pytest.mark.parametrize("program", ["pyenv", "python3"])
+def test_a_python_of_pyenv_is_found_above_what_is_on_the_path(
+    setup: Callable[..., str], tmp_path: Path, program: str
+) -> None:
+    python = tmp_path / "versions/3.13.0/bin/python3"
+    python.parent.mkdir(parents=True)
+    python.write_text("""#!/bin/bash\ncase "$*" in *"-m venv"*) exit 1 ;; esac\n""")
+    python.chmod(0o755)
+    assert f"error: {python} could not make .venv" in setup(**{program: "exit 1"})
 
 
 def test_where_the_older_python_has_no_venv(setup: Callable[..., str]) -> None:
