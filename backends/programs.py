@@ -37,7 +37,8 @@ def start_script(
     """
     preset = preset_of(argv)
     command = _command(preset, argv, arguments, instructions=instructions)
-    lines = ["#!/bin/sh", "cd /workspace || exit 126", "session=${1:-} said=${2:-}", "set --"]
+    # tmux scrolls by a line to say that a program has ended; of one that failed at once its only line would go.
+    lines = ["#!/bin/sh", "echo", "cd /workspace || exit 126", "session=${1:-} said=${2:-}", "set --"]
     if instructions and preset.instructions_file:
         lines += _placing(preset.instructions_file)
     if preset.resume and not _names(preset.session_options, (*argv, *arguments)):

@@ -103,3 +103,10 @@ def test_operators_permission_options_replace_ours(stand_in: World) -> None:
     stand_in.start("coder", "--prompt", "the task", "--", "--permission-mode", "plan")
     expected = f"{HOOKS}[--permission-mode][plan][--append-system-prompt][INSTRUCTIONS][--session-id][ID][--][the task]"
     assert runs(stand_in, 1) == [expected]
+
+
+def test_why_a_program_failed_at_once_stays_in_sight(shell: World) -> None:
+    shell.manifest("agents", "failing", "bottle: plain\nprogram: [/bin/sh, /no/such/file]")
+    slug = shell.start("failing")
+    until(lambda: shell.is_dead(slug), "its end")
+    assert "/no/such/file" in shell.tmux("capture-pane", "-p", "-t", shell.pane_id(slug))
