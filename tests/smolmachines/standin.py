@@ -55,6 +55,11 @@ class StandIn:
         return log.read_text().splitlines() if log.exists() else []
 
     @property
+    def stalls(self) -> Path:
+        """Where this file exists, the next start fails as one that makes no progress does."""
+        return self.directory / "stalls"
+
+    @property
     def never_boots(self) -> Path:
         """While this file exists, a start does not come to its end."""
         return self.directory / "never-boots"
@@ -86,6 +91,9 @@ def main(directory: Path, words: list[str]) -> int:
     elif verb == "create":
         labels = dict(words[at + 1].split("=") for at, word in enumerate(words) if word == "--label")
         _write(directory, {**MACHINE, "name": name, "labels": labels})
+    elif verb == "start" and (directory / "stalls").exists():
+        (directory / "stalls").unlink()
+        return _fail("agent did not become ready within 30 seconds: no boot progress for 30 seconds")
     elif not (directory / f"{name}.json").exists():
         return _fail(f"vm not found: {name}")
     elif verb != "exec":

@@ -159,6 +159,11 @@ class TestStarting:
         world.launch(workspace="copy")
         until(lambda: smolvm.calls == ["create", "start", "exec", "ls"], "the calls")
 
+    def test_a_boot_that_stalls_is_tried_once_more(self, world: World, smolvm: StandIn) -> None:
+        smolvm.stalls.touch()
+        world.launch(workspace="copy")
+        assert smolvm.calls[:4] == ["create", "start", "start", "exec"]
+
     def test_one_brought_back_starts_its_machine(self, world: World, smolvm: StandIn) -> None:
         spec = world.spec(workspace="copy")
         world.launch(world.backend.prepare(spec)).close()
