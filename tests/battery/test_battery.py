@@ -69,7 +69,7 @@ def test_what_is_no_verdict_is_an_error(attacked: World, program: str, told: str
 @pytest.fixture(scope="module")
 def flooded(attacked: World, outside: Outside) -> dict[str, Verdict]:
     attacked.write_bottle(
-        "small", f"resources: {{pids: 64, memory: 256m}}\nenv: {{BATTERY_BYTES: '{2 * MEMORY}'}}"
+        "small", f"resources: {{cpus: 1, pids: 64, memory: 256m}}\nenv: {{BATTERY_BYTES: '{2 * MEMORY}'}}"
     )
     attacked.write_agent("small", "bottle: small\nprogram: [bash, -l]")
     with attacked.launch() as neighbour, attacked.launch(agent="small") as bottle:
