@@ -153,10 +153,6 @@ def test_one_whose_processes_are_stopped_and_killed(world: World) -> None:
     assert not psutil.pid_exists(monitor)
 
     world.run("resume", slug, "--detach")
-    e2e.kill([monitor_of(world, slug)])
-    until(lambda: world.run("list", "active") == "", "a bottle ends with its machine")
-
-    world.run("resume", slug, "--detach")
     supervisor = psutil.Process(world.report(slug)["supervisor_pid"])
     e2e.kill(
         child.pid for child in supervisor.children() if "backends.smolmachines.keeper" in child.cmdline()
@@ -164,3 +160,7 @@ def test_one_whose_processes_are_stopped_and_killed(world: World) -> None:
     until(lambda: world.run("list", "active") == "", "a bottle ends with what keeps its machine")
     assert "that runs without its bottle" in world.run("cleanup", "--yes")
     assert "machine" not in world.run("cleanup", "--yes")
+
+    world.run("resume", slug, "--detach")
+    e2e.kill([monitor_of(world, slug)])
+    until(lambda: world.run("list", "active") == "", "a bottle ends with its machine")
