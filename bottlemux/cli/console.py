@@ -160,10 +160,10 @@ def remark(text: str) -> None:
 
 
 def write_json(value: object) -> None:
-    """Write one JSON document to standard output."""
+    """Write one JSON document to standard output, in ASCII: what an agent wrote must not move a terminal's cursor."""
     import json
 
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def counted(count: int, thing: str) -> str:
