@@ -69,6 +69,13 @@ class Protection:
     placeholders: tuple[str, ...]
     pinned: tuple[str, ...]
 
+    def rows(self) -> list[tuple[str, str]]:
+        """Return what the preflight says of it, as label and text."""
+        rows = [("read-only", ", ".join(self.paths))] if self.paths else []
+        if self.placeholders:
+            rows.append(("", "what is missing of these is an empty directory while it runs"))
+        return rows
+
 
 def plan_protection(directory: Path) -> Protection:
     """Find what to protect in ``directory``. Raises ``UsageError`` where a link stands in place of such a file."""

@@ -53,9 +53,7 @@ class BubblewrapPlan(BottlePlan):
 
     def details(self) -> Sequence[tuple[str, str]]:
         """Return what is particular here: the limits, and what is protected in a mounted workspace."""
-        rows = [("limits", _limits(self.wanted, self.groups))]
-        if self.protection.paths:
-            rows.append(("read-only", ", ".join(self.protection.paths)))
+        rows = [("limits", _limits(self.wanted, self.groups)), *self.protection.rows()]
         if self.protection.pinned:
             rows.append(
                 ("", "while it runs, git on the host cannot change .git/config either (git config, push -u)")

@@ -97,9 +97,7 @@ class DockerPlan(BottlePlan):
             rows.append(("runtime", f"{self.runtime} (gVisor): a kernel of the bottle's own"))
         if self.left_to_engine:
             rows.append(("not here", self.left_to_engine))
-        if self.protection.paths:
-            rows.append(("read-only", ", ".join(self.protection.paths)))
-        return rows
+        return [*rows, *self.protection.rows()]
 
     def _limits(self) -> str:
         parts = [

@@ -85,9 +85,7 @@ class SmolmachinesPlan(BottlePlan):
             ("image", self.image or "agent, made by this start"),
             ("limits", limits),
         ]
-        if self.protection.paths:
-            rows.append(("read-only", ", ".join(self.protection.paths)))
-        return rows
+        return [*rows, *self.protection.rows()]
 
 
 def resolve(spec: BottleSpec, smolvm: str, image: str) -> SmolmachinesPlan:

@@ -54,6 +54,7 @@ class TestPrepare:
         assert "dev in bottle dev" in text
         assert world.backend.name in text
         assert workspace in text
+        assert ("is an empty directory while it runs" in text) == (workspace == "mount")
         assert "\x1b" not in text
 
     def test_refuses_a_directory_that_is_not_there(self, world: World) -> None:
