@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from bottlemux.lifecycle.context import Context
     from sidecars.supervise.proposal import Proposal
 
+_HEADINGS = ("id", "slug", "kind", "age", "summary")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to ``parser``."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser(
-        "list", help="what agents ask for, over all bottles; columns are tab-separated"
+        "list", help="what agents ask for, over all bottles; columns are tab-separated but at a terminal"
     )
     listing.add_argument(
         "--all", action="store_true", help="the decided ones too, with their state as last column"
@@ -51,9 +53,9 @@ def _list(context: Context, options: argparse.Namespace) -> int:
         return 0
     if not proposals:
         console.remark("no agent asks for anything")
-    for proposal in proposals:
-        row = _row(proposal)
-        sys.stdout.write("\t".join((*row, proposal.state) if options.all else row) + "\n")
+        return 0
+    rows = [(*_row(one), *([one.state] if options.all else [])) for one in proposals]
+    console.write_rows(rows, (*_HEADINGS, *(["state"] if options.all else [])))
     return 0
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 
+from bottlemux.cli import console
 from bottlemux.cli.follow import follow
 
 TYPE_CHECKING = False  # see follow
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bottlemux.lifecycle.context import Context
 
-_COLOURS = {"allow": "32", "block": "31", "warn": "33"}
+_MEANINGS = {"allow": "ok", "block": "error", "warn": "warning"}
 _MARKS = {"allow": "+", "block": "x", "warn": "!"}
 
 
@@ -38,23 +38,25 @@ def run(context: Context, options: argparse.Namespace) -> int:
     if options.json:
         lines = ",\n".join(line for _log, line in follow(logs, forever=False))
         sys.stdout.write(f"[\n{lines}\n]\n")
-    else:
-        show(logs)
+    elif not show(logs):
+        console.remark("nothing was asked of the network")
     return 0
 
 
-def show(logs: Sequence[Path | str], *, forever: bool = False, as_json: bool = False) -> None:
-    """Print the records in ``logs``; with ``forever`` goes on as they grow."""
-    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+def show(logs: Sequence[Path | str], *, forever: bool = False, as_json: bool = False) -> bool:
+    """Print the records in ``logs`` and say whether there is any; with ``forever`` go on as they grow."""
+    found = False
     if forever and sys.stdout.isatty():
-        sys.stdout.write("what this bottle asks of the network (+ allowed, x refused; Ctrl-C ends)\n")
+        console.write_columns("what this bottle asks of the network (+ allowed, x refused; Ctrl-C ends)\n")
         sys.stdout.flush()
     for _log, line in follow([str(log) for log in logs], forever=forever):
-        sys.stdout.write((line if as_json else _shown(line, coloured=coloured)) + "\n")
+        sys.stdout.write((line if as_json else _shown(line)) + "\n")
         sys.stdout.flush()
+        found = True
+    return found
 
 
-def _shown(line: str, *, coloured: bool) -> str:
+def _shown(line: str) -> str:
     from bottlemux.text import printable
 
     try:
@@ -69,5 +71,4 @@ def _shown(line: str, *, coloured: bool) -> str:
         f"{time} {_MARKS.get(decision, '?')} {entry.get('sidecar')} {entry.get('method') or '-'} {target} "
         f"{status} {entry.get('reason') or ''}".rstrip()
     )
-    colour = _COLOURS.get(decision)
-    return f"\x1b[{colour}m{text}\x1b[0m" if coloured and colour else text
+    return console.coloured(text, _MEANINGS.get(decision, ""))

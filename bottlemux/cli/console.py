@@ -122,6 +122,17 @@ def table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> Iterator[st
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
+def write_rows(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> None:
+    """Write ``rows``: a table with headings at a terminal, tab-separated for a program."""
+    from bottlemux.text import printable
+
+    if sys.stdout.isatty():
+        lines = table(rows, [heading.upper() for heading in headings])
+    else:
+        lines = ("\t".join(map(printable, row)) for row in rows)
+    write_columns("".join(f"{line}\n" for line in lines))
+
+
 def fits(line: str) -> bool:
     """Tell whether ``line`` is no wider than the terminal, or standard output is none."""
     if not sys.stdout.isatty():

@@ -96,6 +96,7 @@ def _line(check: Check, width: int) -> str:
 
     indent = width + len("FAIL  ") + 1
     mark = console.coloured(f"{_MARKS[check.level]:<4}", check.level)
-    text = f"{mark}  {check.name:<{width}} {console.wrapped(printable(check.detail), indent)}"
+    lines = (console.wrapped(printable(line), indent) for line in check.detail.split("\n"))
+    text = f"{mark}  {check.name:<{width}} {f'\n{"":<{indent}}'.join(lines)}"
     fix = console.wrapped(f"mend it: {printable(check.fix)}", indent)
     return f"{text}\n{'':<{indent}}{fix}" if check.fix else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from bottlemux.cli import console
 from bottlemux.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -50,21 +51,20 @@ def run(context: Context, options: argparse.Namespace) -> int:
     if options.topic == _ACTIONS:
         from bottlemux.actions.report import describe_actions
 
-        sys.stdout.write(f"{describe_actions(context)}\n")
+        console.write_columns(f"{describe_actions(context)}\n")
         return 0
     if options.topic in COMMANDS:
         build_parser([options.topic]).parse_args([options.topic, "--help"])
-    text = topic_text(options.topic)
+    text = topic_text(options.topic, flowing=sys.stdout.isatty())
     if text is None:
         raise unknown_name(
             "command or topic", options.topic, [*COMMANDS, *topics(), _ACTIONS], hint="bottlemux help"
         )
-    sys.stdout.write(text)
+    console.write_columns(text)
     return 0
 
 
 def _print_schema(name: str) -> int:
-    from bottlemux.cli import console
     from bottlemux.cli.schemas import schema_names, schema_of
 
     if name not in schema_names():
@@ -74,7 +74,6 @@ def _print_schema(name: str) -> int:
 
 
 def _list_topics(known: dict[str, str]) -> None:
-    sys.stdout.write("\ntopics, shown by 'bottlemux help TOPIC':\n")
     width = max(map(len, known), default=0)
-    for name, title in known.items():
-        sys.stdout.write(f"  {name:<{width}}  {title}\n")
+    rows = "".join(f"  {name:<{width}}  {title}\n" for name, title in known.items())
+    console.write_columns(f"\ntopics, shown by 'bottlemux help TOPIC':\n{rows}")

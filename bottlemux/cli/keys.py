@@ -23,7 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     install = actions.add_parser("install", help="bind one key of the running tmux server to all of ours")
     _add_leader(install)
     install.add_argument(
-        "--conf", action="store_true", help="and of later ones, by a line in tmux.conf, which is shown first"
+        "--conf",
+        action="store_true",
+        help="bind it in later tmux servers too: a line in tmux.conf, which is shown first",
     )
     install.add_argument("-y", "--yes", action="store_true", help="do not ask about tmux.conf")
     install.set_defaults(run=_install)
@@ -51,8 +53,7 @@ def _show(context: Context, _options: argparse.Namespace) -> int:
 
     there = binding.installed(context)
     sys.stdout.write(f"{_name(there) if there else binding.spoken(*binding.leader(context))}, then:\n")
-    for line in cheat_sheet(context):
-        sys.stdout.write(f"{line}\n")
+    console.write_columns("".join(f"{line}\n" for line in cheat_sheet(context)))
     if there is None:
         sys.stdout.write("not installed: bottlemux keys install\n")
     if (written := binding.written(context)) is not None:

@@ -23,7 +23,7 @@ COLUMNS = {
     "layouts": ("name",),
     "resumable": ("backend", "slug", "agent", "directory", "ended"),
 }
-"""What the columns of each listing are called in its JSON form."""
+"""What the columns of each listing are called, in its JSON form and as headings."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=sorted(_LISTINGS),
         default="active",
-        help=f"{', '.join(sorted(_LISTINGS))} (default: active); columns are tab-separated",
+        help=f"{', '.join(sorted(_LISTINGS))} (default: active); columns are tab-separated but at a terminal",
     )
     parser.add_argument("--json", action="store_true", help="one JSON document: an object for each line")
     parser.set_defaults(run=run)
@@ -42,16 +42,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context, options: argparse.Namespace) -> int:
     """Print a line for each thing."""
-    from bottlemux.text import printable
-
     rows = _LISTINGS[options.what](context)
     if options.json:
         console.write_json([dict(zip(COLUMNS[options.what], row, strict=True)) for row in rows])
         return 0
     if not rows:
         console.remark(_NOTHING.get(options.what, f"no {options.what}"))
-    for row in rows:
-        sys.stdout.write("\t".join(map(printable, row)) + "\n")
+        return 0
+    console.write_rows(rows, COLUMNS[options.what])
     return 0
 
 

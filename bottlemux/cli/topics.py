@@ -6,6 +6,7 @@ import re
 
 from bottlemux.resources import data_dir
 
+_BROKEN_LINE = re.compile(r"(?<=\S)\n *(?=[^\s|-])")
 _SECTION = re.compile(r"^## ([a-z0-9-]+): (.+)$", re.MULTILINE)
 
 
@@ -14,15 +15,23 @@ def topics() -> dict[str, str]:
     return dict(_SECTION.findall(_page()))
 
 
-def topic_text(name: str) -> str | None:
-    """Return the text of one topic with its title, ``None`` if there is none of this name."""
+def topic_text(name: str, *, flowing: bool = False) -> str | None:
+    """Return the text of one topic with its title, ``None`` if there is none of this name.
+
+    With ``flowing`` a paragraph is one line, for who breaks it to a width of their own.
+    """
     text = _page()
     found = list(_SECTION.finditer(text))
     for match, following in zip(found, [*found[1:], None], strict=True):
         if match[1] == name:
             end = following.start() if following else len(text)
-            return f"{match[2]}\n\n{_for_terminal(text[match.end() : end].strip())}\n"
+            page = text[match.end() : end].strip()
+            return f"{match[2]}\n\n{_for_terminal(_as_paragraphs(page) if flowing else page)}\n"
     return None
+
+
+def _as_paragraphs(text: str) -> str:
+    return _BROKEN_LINE.sub(" ", text)
 
 
 def _for_terminal(text: str) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-_COLUMN_GAP = re.compile(r"^ +| {2,}")
+_COLUMN_GAP = re.compile(r"^ +(?:- )?|^- | {2,}")
 _MIN_FOR_COLUMNS = 20
 
 

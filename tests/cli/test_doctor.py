@@ -79,7 +79,7 @@ CASES: dict[str, tuple[Callable[[], Check], str, str, str]] = {
     "full disk": (lambda: directory(free=GIB // 2), "warning", "0.5 GiB", "free some space"),
     "manifests": (lambda: files.judge_manifests(3, []), "ok", "3 agents", ""),
     "bad manifest": (lambda: files.judge_manifests(3, ["a.md:3: x"]), "error", "a.md:3: x", "edit"),
-    "bad manifests": (lambda: files.judge_manifests(9, [*"abcd"]), "error", "a; b; c; ...", "edit"),
+    "bad manifests": (lambda: files.judge_manifests(9, [*"abcde"]), "error", "a\nb\nc\nand 2 more", "edit"),
     "sockets": (lambda: files.judge_sockets(PLACE, []), "ok", "none", ""),
     "stale socket": (lambda: files.judge_sockets(PLACE, [PLACE / "x/y.sock"]), "warning", "x/y.sock", "cleanup"),
     "authorities": (lambda: network.judge_authorities([], has_bundle=True), "ok", "the system's", ""),
@@ -160,10 +160,23 @@ def test_a_socket_whose_process_ended_is_found_and_a_live_one_is_not(context: Co
 
 def test_a_manifest_that_does_not_load_is_named_with_its_line(context: Context) -> None:
     (context.paths.config / "agents").mkdir(parents=True)
-    (context.paths.config / "agents/bad.md").write_text("---\nbottle: demo\nprogramm: x\n---\n")
+    (context.paths.config / "agents/bad.md").write_text("---\nbottle: demo\nprogramm: x\nargs: 1\n---\n")
     (found,) = files.check_manifests(context)
     assert found.level == "error"
-    assert "agents/bad.md:3: programm" in found.detail
+    one, other = found.detail.splitlines()
+    assert "agents/bad.md:3: programm" in one
+    assert "agents/bad.md:4: args" in other
+
+
+def test_settings_that_do_not_load_are_a_finding_of_their_own(context: Context) -> None:
+    (found,) = files.check_settings(context)
+    assert (found.name, found.level) == ("settings", "ok")
+    context.paths.config.mkdir(parents=True)
+    context.paths.config_file.write_text("layout = 1\nbackent = 2\n")
+    (found,) = files.check_settings(context)
+    assert (found.name, found.level) == ("settings", "error")
+    assert [line.partition(":")[2][:2] for line in found.detail.splitlines()] == ["1:", "2:"]
+    assert [check.level for check in files.check_manifests(context)] == ["ok"]
 
 
 def test_a_check_that_fails_is_a_finding(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,6 @@ from tests.session.conftest import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.bwrap, pytest.mark.tmux]
 SMALL = ("-x", "80", "-y", "24")
@@ -153,6 +153,51 @@ def test_going_to_the_workspace_from_a_pane_that_nobody_looks_at(
     shell.run("resume", slug)
     assert "no current client" in shell.screen()
     assert "unexpected" not in shell.screen()
+
+
+@pytest.mark.parametrize("command", ["help", "help names", "help actions", "keys show"])
+def test_text_breaks_between_words_at_80_columns(shell: Shell, command: str) -> None:
+    shell.run(*command.split())
+    together = shell.screen("-J", "-S", "-").splitlines()
+    assert max(map(len, together)) <= 80, "the terminal broke a line itself"
+    assert max(map(len, together)) > 60
+
+
+def test_listings_are_tables_with_headings_at_a_terminal(world: World, slug: str, shell: Shell) -> None:
+    heading, row = shell.run("list").splitlines()[:2]
+    assert heading.split() == ["BACKEND", "SLUG", "AGENT", "SERVICES"]
+    assert row.index(slug) == heading.index("SLUG")
+    assert world.run("list").startswith(f"bubblewrap\t{slug}\tshell\t")
+
+
+def test_the_audit_is_coloured_where_that_can_be_shown(world: World) -> None:
+    slug = world.start("shell")
+    assert "nothing was asked of the network" in at_terminal(world, "audit", slug)
+    world.run("exec", slug, "--", "sh", "-c", "curl -s http://blocked.example")
+    until(lambda: world.run("audit", slug), "an audit line")
+    assert "\x1b[31m" in at_terminal(world, "audit", slug)
+    assert "\x1b" not in at_terminal(world, "audit", slug, TERM="dumb")
+    world.run("stop", slug)
+
+
+def test_the_heading_of_an_audit_breaks_between_words(world: World, slug: str) -> None:
+    heading = "what this bottle asks of the network (+ allowed, x refused; Ctrl-C ends)"
+    lines = at_terminal(world, "audit", slug, "-f", end="ends)\r\n").splitlines()
+    assert " ".join(lines) == heading
+    assert max(map(len, lines)) <= 40
+
+
+def at_terminal(world: World, *words: str, end: str = "", **environ: str) -> str:
+    """Return what a command writes to a terminal of 40 columns until it is over, or until ``end``."""
+    terminal = Terminal(world.argv(*words), {**world.environ, "COLUMNS": "40", **environ}, (40, 24))
+    try:
+        if end:
+            until(lambda: terminal.read(0.02).decode().endswith(end), end)
+        else:
+            until(lambda: not Path(f"/proc/{terminal.pid}/exe").exists(), "the end")
+        return terminal.read().decode()
+    finally:
+        terminal.close()
 
 
 def test_attach_goes_to_the_bottle_that_is_named(world: World, slug: str) -> None:

@@ -29,6 +29,7 @@ _CHECKS: dict[str, Callable[[Context], Iterable[Check]]] = {
     "limits": kernel.check_limits,
     "kvm": kernel.check_kvm,
     "directories": files.check_directories,
+    "settings": files.check_settings,
     "manifests": files.check_manifests,
     "sockets": files.check_sockets,
     "claude code": programs.check_claude,

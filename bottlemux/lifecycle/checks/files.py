@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MIN_FREE_BYTES = 1 << 30
 _GIB = 1 << 30
 _SHOWN = 3
+_EDIT = "edit the file at that line; bottlemux help manifest"
 
 
 def check_directories(context: Context) -> Iterator[Check]:
@@ -33,6 +34,21 @@ def check_directories(context: Context) -> Iterator[Check]:
             writable=os.access(nearest, os.W_OK),
             mode=stat.S_IMODE(path.stat().st_mode) if path.exists() else None,
             free=shutil.disk_usage(nearest).free,
+        )
+
+
+def check_settings(context: Context) -> Iterator[Check]:
+    """Look: can ``config.toml`` be read."""
+    from bottlemux.manifest.config import load_config
+
+    source = context.paths.config_file
+    try:
+        load_config(context.paths)
+    except BottlemuxError as error:
+        yield Check("settings", "error", _listed([error.message, *error.also]), _EDIT)
+    else:
+        yield Check(
+            "settings", "ok", str(source) if source.exists() else f"the defaults: there is no {source}"
         )
 
 
@@ -54,20 +70,15 @@ def judge_directory(name: str, path: Path, *, writable: bool, mode: int | None, 
 
 def check_manifests(context: Context) -> Iterator[Check]:
     """Look: does everything load that can be started from here."""
-    from bottlemux.manifest.config import load_config
     from bottlemux.manifest.loader import list_agents, resolve
 
     problems: list[str] = []
-    try:
-        load_config(context.paths)
-    except BottlemuxError as error:
-        problems.append(error.message)
     agents = list_agents(context.paths, context.cwd)
     for name in agents:
         try:
             resolve(context.paths, name, context.cwd)
         except BottlemuxError as error:
-            problems.append(error.message)
+            problems += [error.message, *error.also]
     yield judge_manifests(len(agents), problems)
 
 
@@ -75,8 +86,12 @@ def judge_manifests(count: int, problems: Sequence[str]) -> Check:
     """Say whether ``count`` agents and what they refer to can be read."""
     if not problems:
         return Check("manifests", "ok", f"{count} of {count} agents can be read")
-    shown = "; ".join(problems[:_SHOWN]) + ("; ..." if len(problems) > _SHOWN else "")
-    return Check("manifests", "error", shown, "edit the file at that line; bottlemux help manifest")
+    return Check("manifests", "error", _listed(list(dict.fromkeys(problems))), _EDIT)
+
+
+def _listed(problems: Sequence[str]) -> str:
+    more = len(problems) - _SHOWN
+    return "\n".join([*problems[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])
 
 
 def check_sockets(context: Context) -> Iterator[Check]:
