@@ -103,7 +103,8 @@ class PageControl(UIControl):
 
     def _list(self, page: ListPage, width: int, height: int) -> list[StyleAndTextTuples]:
         if not page.shown:
-            return [[("class:detail", line)] for line in _NOTHING[:height]]
+            lines = _NOTHING if page.query else (f"  {page.empty}",)
+            return [[("class:detail", line)] for line in lines[:height]]
         self._top = min(max(self._top, page.selected - height + 1, 0), page.selected)
         visible = page.shown[self._top : self._top + height]
         return [
@@ -132,6 +133,12 @@ class PageControl(UIControl):
         return [[("", f"{_BUSY_MARKS[self._frame % len(_BUSY_MARKS)]} {page.title} ...")]]
 
 
+def _below(preview: Preview, width: int, room: int) -> list[str]:
+    if preview.drawing is not None:
+        return cut(text_lines("\n".join(preview.drawing(room))), width)[:room]
+    return cut(text_lines(preview.tail), width)[-room:] if preview.tail else []
+
+
 class PreviewControl(UIControl):
     """Shows a preview: the beginning of its head, and as much of the end of its tail as there is room for."""
 
@@ -142,8 +149,8 @@ class PreviewControl(UIControl):
         """Draw for a window of this size, in cells."""
         preview = self._preview()
         fragments: list[StyleAndTextTuples] = styled(preview.head, width)[:height]
-        tail = cut(text_lines(preview.tail), width) if preview.tail else []
         room = height - len(fragments)
-        shown: list[StyleAndTextTuples] = [[("", line)] for line in (tail[-room:] if room > 0 else [])]
-        fragments.extend(shown)
+        if room > 0:
+            below: list[StyleAndTextTuples] = [[("", line)] for line in _below(preview, width, room)]
+            fragments.extend(below)
         return UIContent(get_line=fragments.__getitem__, line_count=len(fragments), show_cursor=False)

@@ -20,14 +20,17 @@ _CORNERS = {
 """What joins at a point, by whether a line leads up, left, down and right of it."""
 
 
-def draw(layout: Layout) -> Iterator[str]:
-    """Yield the lines of a drawing of every window."""
+def draw(layout: Layout, rows: int) -> Iterator[str]:
+    """Yield the lines of a drawing of every window, in ``rows`` lines where they can be that low."""
+    count = len(layout.windows)
+    between = 2 * count - 1 if count > 1 else 0
+    height = min(HEIGHT, (rows - between) // count)
     for number, window in enumerate(layout.windows):
         if number:
             yield ""
-        if len(layout.windows) > 1:
+        if count > 1:
             yield f"{window.window_name}{f' ({window.agent})' if window.agent else ''}"
-        yield from draw_window(window)
+        yield from draw_window(window, height=height)
 
 
 def draw_window(window: WindowLayout, width: int = WIDTH, height: int = HEIGHT) -> Iterator[str]:

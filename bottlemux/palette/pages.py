@@ -26,7 +26,7 @@ class ListPage:
 
     The selection sticks to a row, wherever new facts move it: nobody chooses what was not under the mark.
     ``about`` is what the whole page is about, for the preview; on a ``free`` page what is typed filters nothing.
-    ``other`` is what Tab does with a row that can be chosen.
+    ``other`` is what Tab does with a row that can be chosen; ``empty`` is said where there are no rows at all.
     """
 
     title: str
@@ -40,6 +40,7 @@ class ListPage:
     about: Row | None = None
     free: bool = False
     other: Other | None = None
+    empty: str = "there is nothing to choose from"
 
     def refresh(self) -> None:
         """Make the list anew, keeping the selected row selected if it is still there."""

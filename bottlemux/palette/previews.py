@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bottlemux.errors import BottlemuxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from bottlemux.lifecycle.context import Context
     from bottlemux.palette.pages import ListPage
@@ -24,10 +24,14 @@ _MAX_KEPT = 200
 
 
 class Preview(NamedTuple):
-    """``head`` is text, shown from its beginning; ``tail`` is the end of a screen, shown in the room below it."""
+    """``head`` is text, shown from its beginning; ``tail`` is the end of a screen, shown in the room below it.
+
+    ``drawing`` yields lines for that room instead, when it is told how many there is room for.
+    """
 
     head: str = ""
     tail: str = ""
+    drawing: Callable[[int], Iterable[str]] | None = None
 
 
 class Previews:
@@ -141,7 +145,7 @@ def layout_view(context: Context, name: str) -> Preview:
     found = find_layout(name, context.paths, context.cwd)
     layout = found.load()
     head = [f"{name} ({found.origin})", *filter(None, [found.notice])]
-    return Preview("\n".join([*head, "", *draw(layout)]))
+    return Preview("\n".join(head), drawing=lambda rows: draw(layout, rows))
 
 
 def action_view(row: Row) -> Preview:

@@ -33,6 +33,7 @@ def is_plain(text: str) -> bool:
     [
         pytest.param(preview_lines(Preview(head=HOSTILE)), id="preview"),
         pytest.param(preview_lines(Preview(tail=HOSTILE)), id="what-an-agent-shows"),
+        pytest.param(preview_lines(Preview(drawing=lambda _rows: [HOSTILE])), id="drawing"),
         pytest.param(page_lines(TextPage("", HOSTILE, "Go?")), id="text"),
         pytest.param(
             [
@@ -65,6 +66,20 @@ def test_the_preview_keeps_its_head_and_shows_the_end_of_a_screen() -> None:
     tail = "\n".join(f"line {number}" for number in range(100))
     lines = preview_lines(Preview("working: busy\nbubblewrap", tail), height=5)
     assert lines == ["working: busy", "bubblewrap", "line 97", "line 98", "line 99"]
+
+
+def test_a_drawing_gets_the_room_below_the_head() -> None:
+    preview = Preview("solo (shipped)", drawing=lambda rows: [f"row {number}" for number in range(rows)])
+    assert preview_lines(preview, height=4) == ["solo (shipped)", "row 0", "row 1", "row 2"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"), [("", "no agent asks for anything"), ("x", "nothing matches")], ids=["empty", "typed"]
+)
+def test_an_empty_list_says_why(query: str, said: str) -> None:
+    page = ListPage("", lambda _query: [], lambda _row: None, query=query, empty="no agent asks for anything")
+    page.refresh()
+    assert page_lines(page)[0].strip() == said
 
 
 @pytest.mark.parametrize("height", [1, 2, 5])

@@ -40,7 +40,7 @@ def test_every_arrangement_has_a_box_for_each_pane(name: str, count: int) -> Non
 
 @pytest.mark.parametrize("path", sorted(layouts_dir().glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_layout_can_be_drawn(path: Path) -> None:
-    assert "agent" in "\n".join(draw(load_layout(path)))
+    assert "agent" in "\n".join(draw(load_layout(path), 11))
 
 
 def test_a_whole_workspace_has_a_drawing_for_each_window() -> None:
@@ -48,5 +48,20 @@ def test_a_whole_workspace_has_a_drawing_for_each_window() -> None:
         WindowLayout(window_name="one", agent="a", panes=(AGENT,)),
         WindowLayout(window_name="two", panes=(SHELL,)),
     )
-    text = "\n".join(draw(Layout(windows=windows)))
+    text = "\n".join(draw(Layout(windows=windows), 40))
     assert text.index("one (a)") < text.index("agent") < text.index("two") < text.index("shell")
+
+
+@pytest.mark.parametrize("rows", [7, 11])
+@pytest.mark.parametrize("path", sorted(layouts_dir().glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_drawing_is_whole_in_the_room_there_is(path: Path, rows: int) -> None:
+    for window in load_layout(path).windows:
+        drawn = list(draw(Layout(windows=(window,)), rows))
+        assert len(drawn) == rows
+        assert drawn[-1].startswith("└")
+        assert all(pane.role in "".join(drawn) for pane in window.panes if pane.role)
+
+
+def test_windows_share_the_room() -> None:
+    windows = tuple(WindowLayout(window_name=name, panes=(AGENT,)) for name in ("one", "two"))
+    assert len(list(draw(Layout(windows=windows), 13))) == 13
