@@ -39,11 +39,9 @@ def seated(subject: Subject) -> str | None:
     return None if subject.seat is not None else "not in the workspace's tmux"
 
 
-def arrangeable(subject: Subject) -> str | None:
-    """Apply to layouts of the window in front, and to what may be one of the whole workspace, as none shipped is."""
-    if subject.alive is False:
-        return "no bottle runs"
-    return before_a_bottle(subject) if subject.origin == "shipped" else None
+def any_running(subject: Subject) -> str | None:
+    """Apply where some bottle runs, and so has a window."""
+    return "no bottle runs" if subject.alive is False else None
 
 
 def own_layout(subject: Subject) -> str | None:

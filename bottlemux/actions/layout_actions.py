@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bottlemux.actions.conditions import arrangeable, before_a_bottle, own_layout
+from bottlemux.actions.conditions import any_running, before_a_bottle, own_layout
 from bottlemux.actions.model import Action, GoTo, Outcome, Prepared, Told, Typed
 from bottlemux.errors import BottlemuxError, UsageError
 
@@ -19,12 +19,11 @@ def _apply(context: Context, subject: Subject) -> Prepared:
     from bottlemux.lifecycle import arranging
     from bottlemux.session.layout_files import find_layout
 
-    slug = _in_front(subject)
     file = find_layout(subject.name, context.paths, context.cwd)
     if file.load().is_session:
         return _apply_session(context, file)
-    if reason := before_a_bottle(subject):
-        raise UsageError(reason, hint=f"layout {subject.name!r} is for one: go to it first")
+    slug = subject.names[0] if subject.names else _in_front(subject)
+    slug = arranging.current_window(context, slug).slug
 
     def carry_out() -> Outcome:
         info = arranging.current_window(context, slug)
@@ -95,7 +94,7 @@ def _in_front(subject: Subject) -> str | None:
 
 LAYOUT_ACTIONS = (
     Action("apply-layout", "arrange as", "Rearrange the window in front of you; its programs go on.", ("L",),
-           "layout", arrangeable, _apply, "arrange"),
+           "layout", any_running, _apply, "arrange"),
     Action("rm-layout", "delete layout", "Delete a layout of yours.", (), "layout", own_layout, _remove, "arrange"),
     Action("save-layout", "save layout", "Keep the window in front of you as a layout of yours.", (), "workspace",
            before_a_bottle, _save, "arrange", typed=Typed("name of the layout")),

@@ -43,9 +43,10 @@ class Subject(NamedTuple):
     """What an action is about, with the facts that decide whether it applies.
 
     ``name`` is an agent, a slug, a proposal's id or a layout, empty for the workspace; ``names`` are the slugs where
-    several bottles were chosen at once. ``alive`` says whether the bottle runs, ``None`` as long as nobody has looked;
-    ``blocked`` why nothing can be started. ``typed`` is what the person wrote where the action asks for it; ``seat`` is
-    ``None`` outside the workspace's tmux; ``origin`` says whose a layout is.
+    several bottles were chosen at once, or the one whose window gets a layout. ``alive`` says whether the bottle
+    runs, ``None`` as long as nobody has looked; ``blocked`` why nothing can be started. ``typed`` is what the person
+    wrote where the action asks for it; ``seat`` is ``None`` outside the workspace's tmux; ``origin`` says whose a
+    layout is.
     """
 
     kind: Kind

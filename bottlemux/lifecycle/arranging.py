@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from bottlemux.state.store import BrokenRecord
 
 
+class WhichWindowError(UsageError):
+    """Several bottles have a window, and nothing says which one is meant."""
+
+
 def current_window(context: Context, slug: str | None) -> WindowInfo:
     """Return the window of ``slug``; without one that of the pane we are called from, or the only one there is."""
     windows = context.workspace.list()
@@ -39,7 +43,7 @@ def current_window(context: Context, slug: str | None) -> WindowInfo:
                 return window
     if len(windows) == 1:
         return windows[0]
-    raise UsageError("which bottle's window?", hint="name the bottle; bottlemux list active shows them")
+    raise WhichWindowError("which bottle's window?", hint="name the bottle; bottlemux list active shows them")
 
 
 def capture(context: Context, windows: Sequence[WindowInfo]) -> Layout:

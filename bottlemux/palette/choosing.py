@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from bottlemux.actions.model import Action
     from bottlemux.palette.flow import Flow
 
+_NO_BOTTLE = "there is no bottle"
+
 
 def choose(flow: Flow, row: Row) -> None:
     """Do what Enter means for a row of the main list."""
@@ -79,7 +81,7 @@ def choose_action(flow: Flow, action: Action) -> None:
             flow.push(page)
         case "proposal":
             flow.push(ListPage("what agents ask for", lambda _query: rows.proposal_rows(flow.facts),
-                               lambda row: show_actions(flow, row)))  # fmt: skip
+                               lambda row: show_actions(flow, row), empty="no agent asks for anything"))  # fmt: skip
         case "layout":
             flow.push(ListPage(action.label, lambda _query: rows.layout_choice_rows(flow.facts, action, flow.seat),
                                lambda row: begin(flow, action, _subject(flow, row)), flow.recent))  # fmt: skip
@@ -87,7 +89,18 @@ def choose_action(flow: Flow, action: Action) -> None:
             _mark_bottles(flow, action)
         case "bottle":
             flow.push(ListPage(action.label, lambda _query: rows.bottle_choice_rows(flow.facts, action),
-                               lambda row: begin(flow, action, flow.bottle(row.name)), flow.recent))  # fmt: skip
+                               lambda row: begin(flow, action, flow.bottle(row.name)), flow.recent,
+                               empty=_NO_BOTTLE))  # fmt: skip
+
+
+def choose_window(flow: Flow, title: str, action: Action, subject: Subject) -> None:
+    """Do ``action``, which is for the window of one bottle, once it was chosen."""
+    flow.push(ListPage(
+        f"{title} / bottle",
+        lambda _query: rows.bottle_choice_rows(flow.facts, find_action("go")),
+        lambda row: flow.do(action, subject._replace(names=(row.name,))),
+        empty=_NO_BOTTLE,
+    ))  # fmt: skip
 
 
 def _mark_bottles(flow: Flow, action: Action) -> None:
@@ -96,6 +109,7 @@ def _mark_bottles(flow: Flow, action: Action) -> None:
         action.label,
         lambda _query: rows.bottle_choice_rows(flow.facts, action, front),
         lambda _row: begin(flow, action, flow.bottles([row.name for row in page.chosen])),
+        empty=_NO_BOTTLE,
     )
     page.other = Other("mark", page.mark)
     flow.push(page)

@@ -163,8 +163,12 @@ class Flow:
         self._run(lambda: _or_error(lambda: _prepare(self.context, action, subject, agreed)), prepared)
 
     def _refused(self, title: str, action: Action, subject: Subject, error: BottlemuxError) -> None:
+        from bottlemux.lifecycle.arranging import WhichWindowError
         from bottlemux.session.layout_trust import OwnCommandsError
 
+        if isinstance(error, WhichWindowError):
+            choosing.choose_window(self, title, action, subject)
+            return
         if not isinstance(error, OwnCommandsError):
             self._show_error(title, error)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from bottlemux.errors import BottlemuxError
@@ -145,7 +146,7 @@ def layout_view(context: Context, name: str) -> Preview:
     found = find_layout(name, context.paths, context.cwd)
     layout = found.load()
     head = [f"{name} ({found.origin})", *filter(None, [found.notice])]
-    return Preview("\n".join(head), drawing=lambda rows: draw(layout, rows))
+    return Preview("\n".join(head), drawing=partial(draw, layout))
 
 
 def action_view(row: Row) -> Preview:

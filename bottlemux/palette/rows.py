@@ -64,12 +64,12 @@ def main_rows(facts: Facts, seat: Seat | None = None) -> list[Row]:
         *(_bottle_row(facts, slug) for slug in ended),
         *layout_choice_rows(facts, find_action("apply-layout"), seat),
         *(_workspace_row(action, seat) for action in actions_of("workspace") if action.in_lists),
-        *(_bottles_row(facts, action, seat) for action in actions_of("bottle")),
         *(
             _layouts_row(facts, action, seat)
             for action in actions_of("layout")
             if action.name != "apply-layout"
         ),
+        *(_bottles_row(facts, action, seat) for action in actions_of("bottle")),
     ]
 
 

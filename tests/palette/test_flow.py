@@ -322,30 +322,10 @@ def test_what_failed_or_was_not_agreed_to_is_not_first_the_next_time(
     here.pick(slug)
     here.flow.answer(yes=False)
     here.flow.back()
-    context.paths.layouts.mkdir(parents=True)
-    (context.paths.layouts / "mine.yaml").write_text("windows: [{panes: [{role: agent}]}]")
-    here.know(alive={"demo-00001": True}, layouts={"mine": "user"})
-    here.pick("arrange as mine")
-    assert here.title == "arrange as mine: failed"
+    here.know(alive={"demo-00001": True}, layouts={"gone": "user"})
+    here.pick("arrange as gone")
+    assert here.title == "arrange as gone: failed"
     assert not context.paths.recent.exists()
-
-
-@pytest.mark.parametrize(
-    ("slug", "origin", "reason"),
-    [
-        pytest.param("demo-00001", "shipped", "", id="in-front-of-a-bottle"),
-        pytest.param("", "shipped", "this is no bottle's window", id="elsewhere"),
-        pytest.param("", "user", "", id="elsewhere-but-perhaps-a-whole-workspace"),
-    ],
-)
-def test_a_layout_of_one_window_wants_a_bottles_window_in_front(
-    here: Here, slug: str, origin: str, reason: str
-) -> None:
-    here.flow.take(here.flow.context, lambda _slug: [], Seat("/dev/pts/9", "%3", slug))
-    here.know(alive={"demo-00001": True, "demo-00002": True}, layouts={"one": origin})
-    assert here.rows()["arrange as one"] == reason
-    here.flow.open_at(find_action("apply-layout"), None)
-    assert here.rows() == {"arrange as one": reason}
 
 
 def test_only_layouts_of_ones_own_can_be_deleted_and_typing_finds_that(here: Here, context: Context) -> None:

@@ -205,6 +205,43 @@ def test_a_whole_life(screen: Callable[..., Screen], context: Context, socket_na
         subprocess.run([*OWN, "stop", "--all"], env=dict(context.environ), capture_output=True, timeout=60)
 
 
+@pytest.mark.bwrap
+def test_a_layout_is_given_to_the_bottle_that_was_chosen(
+    screen: Callable[..., Screen], context: Context, socket_name: str
+) -> None:
+    """Where no bottle's window is in front, which one is meant is asked."""
+
+    def own(*words: str) -> str:
+        done = subprocess.run(
+            [*OWN, *words],
+            env=dict(context.environ),
+            cwd=context.cwd,
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+        return done.stdout
+
+    one = screen((130, 32))
+    try:
+        slugs = [own("start", "demo", "--yes", "--detach").splitlines()[-1] for _ in range(2)]
+        one.run([*OWN, "palette"], cwd=context.cwd)
+        one.shows("start demo")
+        one.type("arrange as review")
+        one.shows("> arrange as review")
+        one.keys("Enter")
+        text = one.shows("arrange as review / bottle")
+        assert all(slug in text for slug in slugs)
+        one.type(slugs[1])
+        one.hides(slugs[0])
+        one.keys("Enter")
+        one.shows("[bottlemux")
+        windows = [context.workspace.require(slug) for slug in slugs]
+        assert [window.pane("diff") is not None for window in windows] == [False, True]
+    finally:
+        own("stop", "--all")
+
+
 def test_in_a_popup_it_opens_no_other(
     screen: Callable[..., Screen], context: Context, socket_name: str
 ) -> None:
