@@ -126,7 +126,12 @@ class Services:
         """Fork the sidecar; return a pipe on which it writes one byte once it accepts connections."""
         read_end, write_end = os.pipe()
         parent = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(read_end)
+            os.close(write_end)
+            raise
         if pid == 0:
             os.close(read_end)
             self._become(service, write_end, parent)

@@ -90,6 +90,21 @@ def test_without_proxy_there_is_no_network(world: World) -> None:
     assert bottle.exec("curl -s -m 2 --noproxy '*' http://1.1.1.1/").returncode == 7
 
 
+def own_descriptors(pid: int) -> set[str]:
+    """Return the pipes, sockets and locks that a process has; logs and what has no name are left out."""
+    names = {str(place.readlink()) for place in Path(f"/proc/{pid}/fd").iterdir()}
+    return {name for name in names if name.startswith(("pipe:", "socket:")) or name.endswith("/lock")}
+
+
+def test_a_sidecar_has_of_its_supervisors_only_its_listener(world: World) -> None:
+    bottle = world.launch()
+    found = status(world, bottle)
+    everyones = own_descriptors(found.supervisor_pid)
+    shared = [everyones & own_descriptors(service.pid or 0) for service in found.services.values()]
+    assert [len(each) for each in shared] == [1] * len(shared), shared
+    assert len(set.union(*shared)) == len(shared)
+
+
 def test_restarts_wait_longer_and_longer(world: World) -> None:
     bottle = world.launch()
     began = time.monotonic()
