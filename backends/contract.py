@@ -74,11 +74,14 @@ class BottlePlan(abc.ABC):
     def details(self) -> Sequence[tuple[str, str]]:
         """Return the backend's own lines of the preflight, as label and text."""
 
-    def print(self, write: Callable[[str], object]) -> None:
-        """Write the compact preflight: what the agent will be able to see, reach and change. No secret."""
+    def print(self, write: Callable[[str], object], more: Sequence[tuple[str, str]] = ()) -> None:
+        """Write the compact preflight: what the agent will be able to see, reach and change. No secret.
+
+        ``more`` are lines of the caller's, as label and text, to stand below the workspace.
+        """
         from backends.preflight import lines
 
-        for line in lines(self):
+        for line in lines(self, more):
             write(line + "\n")
 
 

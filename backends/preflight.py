@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bottlemux.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from backends.contract import BottlePlan
     from sidecars.egress.routes import Route
@@ -15,15 +15,18 @@ if TYPE_CHECKING:
 _LABEL_WIDTH = 11
 
 
-def lines(plan: BottlePlan) -> Iterator[str]:
-    """Yield the preflight of ``plan``, a line each, safe for a terminal and without secrets."""
-    for label, text in _rows(plan):
+def lines(plan: BottlePlan, more: Sequence[tuple[str, str]] = ()) -> Iterator[str]:
+    """Yield the preflight of ``plan``, a line each, safe for a terminal and without secrets.
+
+    ``more`` are lines of the caller's, as label and text, to stand below the workspace.
+    """
+    for label, text in _rows(plan, more):
         yield f"{label:<{_LABEL_WIDTH}}{printable(text)}".rstrip()
     for warning in plan.warnings:
         yield f"{'warning':<{_LABEL_WIDTH}}{printable(warning)}"
 
 
-def _rows(plan: BottlePlan) -> Iterator[tuple[str, str]]:
+def _rows(plan: BottlePlan, more: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     spec = plan.spec
     agent, bottle = spec.resolved.agent, spec.resolved.bottle
     origin = " (defined by this project)" if agent.from_project else ""
@@ -32,6 +35,7 @@ def _rows(plan: BottlePlan) -> Iterator[tuple[str, str]]:
     yield "backend", plan.backend_name
     yield "program", " ".join([*agent.program, *agent.args, *spec.arguments])
     yield "workspace", f"{spec.workspace} of {spec.directory}"
+    yield from more
     yield from plan.details()
     yield from _network(plan)
     for remote in bottle.git:

@@ -24,7 +24,7 @@ def _start(context: Context, subject: Subject) -> Prepared:
         return GoTo(start(context, planned))
 
     shown: list[str] = []
-    planned.plan.print(shown.append)
+    planned.print(shown.append)
     return Prepared(carry_out, "".join(shown), "Start it?")
 
 

@@ -49,7 +49,7 @@ def run(context: Context, options: argparse.Namespace) -> int:
     for name, text in rows.items():
         if text:
             console.write_columns(f"{name:<11}{text}\n")
-    planned.plan.print(console.write_columns)
+    planned.print(console.write_columns)
     return 0
 
 

@@ -59,7 +59,7 @@ def _preview(context: Context, record: Metadata, backend: str | None) -> str:
 
     if is_alive(context.paths.bottle(record.identity)):
         return "runs; its window and program would be mended where needed"
-    plan_resume(context, record, backend).plan.print(console.write_columns)
+    plan_resume(context, record, backend).print(console.write_columns)
     return "would be started again"
 
 

@@ -80,7 +80,7 @@ def _plan(context: Context, options: argparse.Namespace) -> Planned | None:
     if planned is None:
         return None
     trusting.find(context, planned.layout.partition(":")[0], planned.spec.directory)
-    planned.plan.print(console.write_columns)
+    planned.print(console.write_columns)
     sys.stdout.flush()
     return planned
 

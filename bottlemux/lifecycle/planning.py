@@ -18,12 +18,16 @@ from bottlemux.lifecycle.engines import pipelock_binary
 from bottlemux.manifest.config import load_config
 from bottlemux.manifest.loader import resolve
 from bottlemux.session.layout_files import find_window
+from bottlemux.state.liveness import is_alive
+from bottlemux.state.metadata import Metadata
+from bottlemux.state.store import BottleStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from backends.contract import BottleBackend, BottlePlan
     from bottlemux.lifecycle.context import Context
     from bottlemux.manifest.loader import ResolvedAgent
-    from bottlemux.state.metadata import Metadata
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,25 @@ class Planned:
     def spec(self) -> BottleSpec:
         """What is planned."""
         return self.plan.spec
+
+    def print(self, write: Callable[[str], object]) -> None:
+        """Write the compact preflight, with what the backend does not know: the layout, and who shares the files."""
+        sharing = [("", f"{slug} has it mounted, too") for slug in _sharing(self.spec)]
+        self.plan.print(write, [*sharing, ("layout", self.layout)])
+
+
+def _sharing(spec: BottleSpec) -> list[str]:
+    """Return the other bottles that run and have the same directory mounted."""
+    if spec.workspace != "mount":
+        return []
+    return [
+        record.identity
+        for record in BottleStore(spec.paths).list()
+        if isinstance(record, Metadata)
+        and (record.workspace, record.cwd) == ("mount", str(spec.directory))
+        and record.identity != spec.identity
+        and is_alive(spec.paths.bottle(record.identity))
+    ]
 
 
 def plan_start(context: Context, request: StartRequest) -> Planned:

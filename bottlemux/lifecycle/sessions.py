@@ -91,7 +91,7 @@ class SessionPlan:
         for part in self.starting:
             lines.append(f"==== {part.name}: {'brought back' if part.record else 'new'}\n")
             if part.planned is not None:
-                part.planned.plan.print(lines.append)
+                part.planned.print(lines.append)
         return "".join(lines)
 
     @property

@@ -114,7 +114,7 @@ def preflight(context: Context, choice: Choice) -> Preview:
     from bottlemux.lifecycle.planning import plan_start
 
     lines: list[str] = []
-    plan_start(context, choice.request()).plan.print(lines.append)
+    plan_start(context, choice.request()).print(lines.append)
     return Preview("".join(lines))
 
 

@@ -196,3 +196,16 @@ def test_a_battery_that_fails_is_seen(world: World, ending: str, told: str) -> N
     assert done.returncode == 1
     assert told in done.stdout + done.stderr
     world.run("stop", slug)
+
+
+def test_the_preflight_names_the_layout_and_who_has_the_directory_too(world: World, slug: str) -> None:
+    def preflight(*words: str) -> list[str]:
+        return world.run("start", "shell", "--dry-run", "--layout", "review", *words).splitlines()
+
+    sharing = f"           {slug} has it mounted, too"
+    workspace = f"workspace  mount of {world.project}"
+    assert preflight()[3:6] == [workspace, sharing, "layout     review"]
+    other = world.home / "other"
+    other.mkdir()
+    for elsewhere in (("--workspace", "copy"), ("--cwd", str(other))):
+        assert sharing not in preflight(*elsewhere)
