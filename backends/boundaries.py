@@ -43,7 +43,7 @@ def check_directory(spec: BottleSpec) -> None:
     if spec.workspace == "clone" and not spec.resumed and not is_repository(spec.directory):
         raise UsageError(
             f"{str(spec.directory)!r} is not the top of a git repository, so it cannot be cloned",
-            hint="use --workspace mount or --workspace copy",
+            hint="give the agent the directory itself or a copy: --workspace mount, --workspace copy",
             topic="workspace",
         )
 

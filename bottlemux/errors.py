@@ -31,6 +31,11 @@ class BottlemuxError(Exception):
         self.hint = hint
         self.topic = topic or self.topic
 
+    @property
+    def advice(self) -> str:
+        """The hint without the option at its end, for who has no command line to type it on."""
+        return self.hint.partition(": --")[0]
+
 
 class UsageError(BottlemuxError):
     """The command line, a manifest, a layout or a configuration file is wrong."""

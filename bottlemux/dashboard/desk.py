@@ -300,7 +300,7 @@ class Desk:
         self._run(work, done)
 
     def _failed(self, title: str, error: BottlemuxError) -> None:
-        hint = f" ({error.hint})" if error.hint else ""
+        hint = f" ({error.advice})" if error.advice else ""
         self.notices.complain(f"{title}: {error.message}{hint}")
 
 

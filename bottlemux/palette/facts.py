@@ -218,9 +218,13 @@ def _proposals(context: Context) -> tuple[ProposalFacts, ...]:
 
 
 def _directories(context: Context) -> tuple[str, ...]:
-    """Return where bottles may be wanted: here, then where the known ones are, the newest first."""
+    """Return where bottles may be wanted: here, then where the known ones are, the newest first.
+
+    The home directory, which no bottle may have, is last.
+    """
     from bottlemux.state.metadata import Metadata
 
     records = [record for record in context.store.list() if isinstance(record, Metadata)]
     records.sort(key=lambda record: record.started_at, reverse=True)
-    return tuple(dict.fromkeys([str(context.cwd), *(record.cwd for record in records)]))
+    found = dict.fromkeys([str(context.cwd), *(record.cwd for record in records)])
+    return tuple(sorted(found, key=lambda name: name == context.environ.get("HOME")))

@@ -222,7 +222,7 @@ class Flow:
                 return None
 
     def _show_error(self, title: str, error: BottlemuxError) -> None:
-        text = "\n".join([error.message, *error.also, "", error.hint]).rstrip()
+        text = "\n".join([error.message, *error.also, "", error.advice]).rstrip()
         self.push(TextPage(f"{title}: failed", text))
 
     def _main_rows(self, query: str) -> list[Row]:

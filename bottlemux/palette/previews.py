@@ -76,7 +76,7 @@ def _or_message(make: Callable[[], Preview]) -> Preview:
     try:
         return make()
     except BottlemuxError as error:
-        return Preview("\n".join([error.message, *error.also, "", error.hint]).rstrip())
+        return Preview("\n".join([error.message, *error.also, "", error.advice]).rstrip())
     except OSError as error:
         return Preview(str(error))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from bottlemux.actions.catalogue import find_action
 from bottlemux.actions.model import Seat, Subject
 from bottlemux.palette.drawing import PageControl
-from bottlemux.palette.facts import BackendFacts, Facts, read_names
+from bottlemux.palette.facts import BackendFacts, Facts, read_names, read_slowly
 from bottlemux.palette.flow import Flow
 from bottlemux.palette.pages import ListPage, TextPage
 from bottlemux.palette.screen import _hints
@@ -462,3 +464,23 @@ def test_the_layouts_of_a_project_are_arranged_in_with_the_same_question(
     assert isinstance(page, TextPage)
     assert "window 2, pane 1: touch me" in page.text
     assert page.question.startswith("Let this layout run them")
+
+
+@pytest.mark.bwrap
+def test_what_cannot_be_typed_here_is_not_advised(here: Here, context: Context) -> None:
+    here.flow.take(dataclasses.replace(context, cwd=Path("/etc")), lambda _slug: [], None)
+    here.know(backends=ONE)
+    here.pick("start demo")
+    here.flow.choose_other()
+    page = here.flow.page
+    assert isinstance(page, TextPage)
+    assert page.text.endswith("\n\nstart it in a project's directory")
+
+
+def test_the_home_directory_is_offered_last(
+    context: Context, tmp_path: Path, make_bottle: Callable[[], str]
+) -> None:
+    make_bottle()
+    at_home = dataclasses.replace(context, cwd=tmp_path / "home")
+    found = read_slowly(at_home, read_names(at_home)).directories
+    assert found == (str(tmp_path / "project"), str(tmp_path / "home"))
