@@ -57,7 +57,9 @@ def install(context: Context, table: str | None = None, key: str | None = None) 
         raise BottlemuxError(f"the keys are installed already, on {name}", hint="bottlemux keys uninstall")
     chosen_table, chosen_key = leader(context)
     server = context.workspace.server
-    made = keys.install(server, key_bindings(context), table=table or chosen_table, key=key or chosen_key)
+    made = keys.install(
+        server, key_bindings(context), table=table or chosen_table, key=chosen_key if key is None else key
+    )
     _record(context, str(server.socket_path), made.to_json())
     return made
 
@@ -117,6 +119,8 @@ def planned_line(context: Context, table: str | None = None, key: str | None = N
     """Return what would be written into tmux.conf: it has every server bind our keys when it starts."""
     if (there := written(context)) is not None:
         raise BottlemuxError(f"our lines are in {there.path} already", hint="bottlemux keys uninstall")
+    if key is not None:
+        keys.check_key(key)
     chosen = [f"--{name}={value}" for name, value in (("table", table), ("key", key)) if value]
     environ = {name: value for name, value in context.environ.items() if name != _SOCKET}
     anywhere = replace(context, environ=environ, socket_name=None)

@@ -210,7 +210,7 @@ BOTTLE_ACTIONS = (
            always, _status, "look"),
     Action("zoom", "zoom", "Show the agent's pane alone, or all panes again.", ("z",), "bottle", running, _zoom,
            "arrange", "quiet"),
-    Action("copy", "copy name of", "Put the slug into tmux's paste buffer.", ("y",), "bottle", running, _copy,
+    Action("copy", "copy name of", "Put its name into tmux's paste buffer.", ("y",), "bottle", running, _copy,
            "look", "quiet"),
     Action("restart", "restart agent of", "End the agent's program and start it again in its bottle.", ("R",),
            "bottle", running, _restart, "work"),

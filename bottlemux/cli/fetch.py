@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -32,4 +33,11 @@ def run(context: Context, options: argparse.Namespace) -> int:
     sys.stdout.write(f"{fetched.branch} is at {fetched.commit[:12]}: {count}\n")
     for line in fetched.commits:
         sys.stdout.write(f"  {printable(line)}\n")
+    if fetched.commits:
+        console.remark(printable(f"next: {shlex.join(_merge(context, record.cwd, fetched.branch))}"))
     return 0
+
+
+def _merge(context: Context, directory: str, branch: str) -> list[str]:
+    place = [] if str(context.cwd) == directory else ["-C", directory]
+    return ["git", *place, "merge", branch]

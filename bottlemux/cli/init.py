@@ -53,8 +53,10 @@ def run(context: Context, options: argparse.Namespace) -> int:
 
 def _answers(options: argparse.Namespace) -> Answers | None:
     """Return what was given and answered; ``None`` when the person left instead."""
-    from bottlemux.lifecycle.beginning import Answers
+    from bottlemux.lifecycle.beginning import Answers, check_host
 
+    for host in options.allow or ():
+        check_host(host)
     given = (options.program, options.allow, options.workspace)
     asking = not options.yes and None in given
     if asking and not sys.stdin.isatty():
@@ -64,7 +66,7 @@ def _answers(options: argparse.Namespace) -> Answers | None:
     ask: Callable[..., str] = _ask if asking else _take_default
     try:
         program = ask(_PROGRAM, "claude", options.program, check=_check_program)
-        hosts = ask(_HOSTS, "", _joined(options.allow), check=_check_hosts)
+        hosts = ask(_hosts_question(program), "", _joined(options.allow), check=_check_hosts)
         workspace = ask(_WORKSPACE, "mount", options.workspace, check=_check_workspace)
     except (EOFError, KeyboardInterrupt):
         return None
@@ -75,11 +77,18 @@ _PROGRAM = """\
 1. What shall the agent run?
    a program bottlemux knows ({known}), or any command line"""
 _HOSTS = """\
-2. Which hosts may it read from, beside its model's API?
+2. Which hosts may it read from{beside}?
    such as docs.python.org *.example.com; empty: none"""
 _WORKSPACE = """\
 3. How shall it get the project's files?
    mount: the directory itself; clone: a clone of its repository; copy: a copy"""
+
+
+def _hosts_question(program: str) -> str:
+    from backends.presets import preset_of
+
+    has_api = preset_of(shlex.split(program)).apis
+    return _HOSTS.format(beside=", beside its model's API" if has_api else "")
 
 
 def _ask(question: str, default: str, given: str | None, *, check: Callable[[str], None]) -> str:

@@ -37,10 +37,11 @@ _LAST = f"={SESSION}:{{end}}"
 _PLACEHOLDER = f"={SESSION}:{{start}}"
 _CREATED_FORMAT = "#{window_id} #{window_width} #{window_height} #{pane_id}"
 _CREATED = re.compile(r"(@\d+) (\d+) (\d+) (%\d+)")
-# Shown in a pane whose program ended. The slug is of harmless characters only.
+# Shown in a pane whose program ended; its first 35 cells have what brings it back, where keys are bound. The slug is of
+# harmless characters only.
 _DEAD_FORMAT = (
-    "[ended: #{{?pane_dead_signal,signal #{{pane_dead_signal}},exit code #{{pane_dead_status}}}}] "
-    "{resume} starts it again, #{{prefix}} x closes the pane"
+    "[#{{?pane_dead_signal,signal #{{pane_dead_signal}},exit code #{{pane_dead_status}}}}] "
+    "{resume} resumes it, #{{prefix}} x closes the pane"
 )
 
 # tmux's default shows the title of the pane there, which an agent chooses.

@@ -86,15 +86,20 @@ class Installed:
             raise BottlemuxError(f"the record of installed keys is broken: {error}") from error
 
 
+def check_key(key: str) -> None:
+    """Raise ``UsageError`` for what is certainly no name of a key."""
+    if not key or key.startswith("-") or len(key) > _MAX_KEY or not key.isprintable():
+        raise UsageError(
+            f"{key!r} is not the name of a key", hint="for example: --key b, --key C-a, --key F2"
+        )
+
+
 def install(server: TmuxServer, bindings: Sequence[Binding], *, table: str, key: str) -> Installed:
     """Bind ``key`` of ``table`` to our own table of ``bindings`` and return what :func:`uninstall` needs.
 
     A table of our name that is there already is somebody else's, and an error; after a failure nothing is left.
     """
-    if not key or key.startswith("-") or len(key) > _MAX_KEY or not key.isprintable():
-        raise UsageError(
-            f"{key!r} is not the name of a key", hint="for example: --key b, --key C-a, --key F2"
-        )
+    check_key(key)
     identity = server.identity()
     if identity is None:
         raise BottlemuxError("no tmux server runs yet", hint="bottlemux attach starts one")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.changes.conftest import git
 from tests.e2e.world import World, until
+from tests.session.conftest import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,11 @@ def test_what_an_agent_committed_is_shown_and_fetched(world: World) -> None:
     assert "file.txt" in world.run("diff", slug, "--stat")
     until(lambda: "+changed" in _pane(world, slug), "the pane with the change")
     assert _pane(world, slug).rstrip().endswith("-- shown anew as it changes; Ctrl-C ends --")
-    assert f"bottlemux/{slug}" in world.run("fetch", slug)
+    terminal = Terminal(world.argv("fetch", slug), world.environ, (200, 24))
+    terminal.shows(f"next: git -C {world.project} merge bottlemux/{slug}\r\n")
+    terminal.close()
+    fetched = world.try_run("fetch", slug)
+    assert (fetched.stdout.split(" is at ")[0], fetched.stderr) == (f"bottlemux/{slug}", "")
     assert git(world.project, "show", f"bottlemux/{slug}:file.txt") == "changed"
     temporary = Path(world.environ["TMPDIR"])
     assert list(temporary.glob("bottlemux-review-*"))

@@ -85,6 +85,18 @@ def test_three_questions_make_a_bottle_and_an_agent(user: World) -> None:
     assert [route.host for route in resolved.bottle.egress.routes] == ["docs.python.org", "*.example.com"]
 
 
+@pytest.mark.parametrize(("program", "asked"), [("", ", beside its model's API?"), ("/bin/sh", "?")])
+def test_only_a_program_that_has_one_is_asked_about_beside_its_api(
+    user: World, program: str, asked: str
+) -> None:
+    init = Terminal(user)
+    init.wait_for(QUESTIONS[0])
+    init.answer(f"{program}\n")
+    init.wait_for(f"2. Which hosts may it read from{asked}\r\n")
+    init.answer("\x03")
+    init.end()
+
+
 def test_a_bad_answer_is_explained_and_asked_again(user: World) -> None:
     init = Terminal(user)
     init.wait_for(QUESTIONS[0])
@@ -150,6 +162,7 @@ def test_the_next_step_is_one_that_works_from_here(user: World, place: str) -> N
 
 MISTAKES = {
     "bad name": (["Dev"], "bad name 'Dev'"),
+    "two hosts in one": (["--yes", "--allow", "bad host"], "cannot allow 'bad host'"),
     "bad host": (["--yes", "--allow", "https://x/"], "cannot allow 'https://x/'"),
     "bad program": (["--yes", "--program", "a 'b"], "no command line"),
     "no program": (["--yes", "--program", ""], "a program is needed"),

@@ -34,6 +34,8 @@ MISTAKES = {
     "logs unknown": (["logs", "nope-00000"], 4, "no bottle 'nope-00000'"),
     "audit unknown": (["audit", "nope-00000"], 4, "no bottle 'nope-00000'"),
     "bad socket name": (["status", "--socket-name", "a/b"], 2, "bad tmux socket name 'a/b'"),
+    "empty key": (["keys", "install", "--key", ""], 2, "'' is not the name of a key"),
+    "empty key for good": (["keys", "install", "--conf", "--key", ""], 2, "'' is not the name of a key"),
     "status unknown": (["status", "nope-00000"], 4, "no bottle 'nope-00000'"),
 }
 

@@ -195,7 +195,7 @@ def test_killed_agent_comes_back_in_its_pane(claude: World, api: FakeApi) -> Non
     until(lambda: claude.is_dead(slug), "the pane's program ended")
     status = claude.status(slug)
     assert (status["state"], "137" in status["reason"]) == ("exited", True)
-    assert "[ended: exit code 137]" in claude.pane(slug)
+    assert "[exit code 137]" in claude.pane(slug)
 
     claude.run("resume", slug, "--detach")
     claude.wait_for_text(slug, "My first answer.")

@@ -232,7 +232,7 @@ def test_the_key_that_an_ended_program_names_brings_it_back(
     world.tmux("send-keys", "-t", world.pane_id(slugs[0]), "exit", "Enter")
     until(lambda: world.is_dead(slugs[0]), "the end of the program")
     if "Pane is dead" not in world.pane(slugs[0]):  # what an older tmux says, whatever it is told to
-        world.wait_for_text(slugs[0], "C-b b r starts it again")
+        world.wait_for_text(slugs[0], "C-b b r resumes it")
     _press(world, attached, b"r")
     until(lambda: not world.is_dead(slugs[0]), "the program")
     world.run("keys", "uninstall")
