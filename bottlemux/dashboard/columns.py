@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sidecars.supervise.proposal import Proposal
 
 _NOTE_WIDTH = 14
+_MARK_WIDTH = 2
 _SLUG_WIDTHS = (10, 28)
 _AGENT_WIDTH = 14
 _ID_LENGTH = 6  # a dash and five characters: what tells bottles of one agent apart
@@ -95,11 +96,11 @@ class Table:
 def _state(row: Row, mark: Callable[[str], str]) -> str:
     # Who asks waits for the operator, whatever else it does.
     shown = mark("waiting") if row.asks and row.needs_me else mark(row.status.state)
-    return f"{fit(shown, 2)} {row.status.state}"
+    return f"{fit(shown, _MARK_WIDTH)} {row.status.state}"
 
 
 def _state_column(mark: Callable[[str], str]) -> Column:
-    return Column("STATE", 11, lambda row: _state(row, mark), 0)
+    return Column(f"{'':{_MARK_WIDTH}} STATE", 11, lambda row: _state(row, mark), 0)
 
 
 def _slug_column(width: int) -> Column:

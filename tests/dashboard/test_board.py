@@ -131,6 +131,14 @@ def test_cells_fill_every_width_exactly(width: int) -> None:
         assert "\x1b" not in line
 
 
+def test_headings_stand_above_their_columns() -> None:
+    each = row("web-00000", "idle")
+    table = Table([each], 78, Naming().mark)
+    line = "".join(table.cells(each))
+    assert table.heading().index("STATE") == line.index("idle")
+    assert table.heading().index("BOTTLE") == line.index("web-00000")
+
+
 def test_what_is_cut_says_so() -> None:
     line = "".join(Table([LONG], 78, Naming().mark).cells(LONG))
     assert "...-x7k2p" in line
