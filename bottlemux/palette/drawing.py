@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from bottlemux.palette.previews import Preview
     from bottlemux.palette.rows import Row, Shown
 
-_TITLE_WIDTH = 30
 _AIRY_ROWS = 6
 _NOTHING = (
     "  nothing matches",
@@ -31,14 +30,19 @@ _DIFF_STYLES = {"+": "class:good", "-": "class:bad", "@": "class:detail"}
 _BUSY_MARKS = "|/-\\"
 
 
-def draw_row(shown: Shown, *, selected: bool, width: int, mark: str = "") -> StyleAndTextTuples:
-    """Return one line of a list, at least ``width`` wide when it is ``selected``; ``mark`` stands before its title."""
+def draw_row(
+    shown: Shown, *, selected: bool, width: int, titles: int = 0, mark: str = ""
+) -> StyleAndTextTuples:
+    """Return one line of a list, at least ``width`` wide when it is ``selected``; ``mark`` stands before its title.
+
+    The longest title of the list has ``titles`` letters.
+    """
     row = shown.row
     style = "class:disabled" if row.disabled else ""
     detail = f"({row.disabled})" if row.disabled else row.detail
     line: StyleAndTextTuples = [("", f"{'>' if selected else ' '} {mark}")]
     line += _title(row.title, () if row.disabled else shown.positions, style)
-    gap = max(2, min(_TITLE_WIDTH, width // 2) - len(row.title))
+    gap = max(2, min(titles + 2, width // 2) - len(row.title))
     line.append(("", " " * gap))
     detail = shortened(printable(detail), width - len(mark) - len(row.title) - gap - 2)
     line.append((f"class:{row.mark}" if row.mark and not row.disabled else "class:detail", detail))
@@ -108,7 +112,13 @@ class PageControl(UIControl):
         self._top = min(max(self._top, page.selected - height + 1, 0), page.selected)
         visible = page.shown[self._top : self._top + height]
         return [
-            draw_row(shown, selected=index == page.selected, width=width, mark=_mark(page, shown.row))
+            draw_row(
+                shown,
+                selected=index == page.selected,
+                width=width,
+                titles=page.widest,
+                mark=_mark(page, shown.row),
+            )
             for index, shown in enumerate(visible, start=self._top)
         ]
 

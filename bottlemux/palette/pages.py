@@ -27,6 +27,7 @@ class ListPage:
     The selection sticks to a row, wherever new facts move it: nobody chooses what was not under the mark.
     ``about`` is what the whole page is about, for the preview; on a ``free`` page what is typed filters nothing.
     ``other`` is what Tab does with a row that can be chosen; ``empty`` is said where there are no rows at all.
+    ``widest`` is how long the longest title is, also of rows that what is typed hides: columns stay where they are.
     """
 
     title: str
@@ -41,6 +42,7 @@ class ListPage:
     free: bool = False
     other: Other | None = None
     empty: str = "there is nothing to choose from"
+    widest: int = 0
 
     def refresh(self) -> None:
         """Make the list anew, keeping the selected row selected if it is still there."""
@@ -82,7 +84,9 @@ class ListPage:
 
     def _arrange(self) -> None:
         wanted = "" if self.free else self.query.partition(":")[0]
-        self.shown = arrange(self.rows(self.query), wanted, self.recent)
+        rows = self.rows(self.query)
+        self.widest = max((len(row.title) for row in rows), default=0)
+        self.shown = arrange(rows, wanted, self.recent)
         self.selected = min(self.selected, max(0, len(self.shown) - 1))
 
 

@@ -64,6 +64,7 @@ def main_rows(facts: Facts, seat: Seat | None = None) -> list[Row]:
         *(_bottle_row(facts, slug) for slug in ended),
         *layout_choice_rows(facts, find_action("apply-layout"), seat),
         *(_workspace_row(action, seat) for action in actions_of("workspace") if action.in_lists),
+        *(_proposals_row(facts, action) for action in actions_of("proposal")),
         *(
             _layouts_row(facts, action, seat)
             for action in actions_of("layout")
@@ -137,6 +138,11 @@ def _bottles_row(facts: Facts, action: Action, seat: Seat | None) -> Row:
         disabled = action.applies(subject_of(facts, slug, seat)) or ""
         if not disabled:
             break
+    return Row("action", action.name, f"{action.title} ...", action.help, disabled=disabled)
+
+
+def _proposals_row(facts: Facts, action: Action) -> Row:
+    disabled = "" if facts.proposals else "no agent asks for anything"
     return Row("action", action.name, f"{action.title} ...", action.help, disabled=disabled)
 
 

@@ -82,6 +82,18 @@ def test_an_empty_list_says_why(query: str, said: str) -> None:
     assert page_lines(page)[0].strip() == said
 
 
+def test_details_begin_behind_the_longest_title_and_stay_there() -> None:
+    rows = [Row("action", title, title, f"about {title}") for title in ("stop", "resume it")]
+    page = ListPage("", lambda _query: rows, lambda _row: None)
+    page.refresh()
+    assert [line.rstrip() for line in page_lines(page)] == [
+        "> stop       about stop",
+        "  resume it  about resume it",
+    ]
+    page.search("stop")
+    assert [line.rstrip() for line in page_lines(page)] == ["> stop       about stop"]
+
+
 @pytest.mark.parametrize("height", [1, 2, 5])
 def test_the_question_stays_in_sight(height: int) -> None:
     page = TextPage("", "\n".join(str(number) for number in range(50)), "Start it?")

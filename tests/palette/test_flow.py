@@ -11,7 +11,7 @@ import pytest
 from bottlemux.actions.catalogue import find_action
 from bottlemux.actions.model import Seat, Subject
 from bottlemux.palette.drawing import PageControl
-from bottlemux.palette.facts import BackendFacts, Facts, read_names, read_slowly
+from bottlemux.palette.facts import BackendFacts, Facts, ProposalFacts, read_names, read_slowly
 from bottlemux.palette.flow import Flow
 from bottlemux.palette.pages import ListPage, TextPage
 from bottlemux.palette.screen import _hints
@@ -342,6 +342,18 @@ def test_only_layouts_of_ones_own_can_be_deleted_and_typing_finds_that(here: Her
     here.pick("mine")
     here.agree()
     assert not (context.paths.layouts / "mine.yaml").exists()
+
+
+@pytest.mark.parametrize("query", ["approve ...", "approve for", "reject"])
+def test_typing_finds_what_is_done_with_requests(here: Here, query: str) -> None:
+    here.know()
+    here.pick(query)
+    assert len(here.flow.pages) == 1
+    assert set(here.rows().values()) == {"no agent asks for anything"}
+    here.know(proposals=(ProposalFacts("p-1", "demo-00001", "example.com", ""),))
+    here.pick(query)
+    assert here.title == "what agents ask for"
+    assert list(here.rows()) == ["decide demo-00001"]
 
 
 def test_without_a_layout_of_ones_own_none_can_be_deleted(here: Here) -> None:
