@@ -28,7 +28,7 @@ UV = """\
 case "$*" in
   --version) ;;
   *--quiet*) exit 1 ;;
-  *) echo "error: Failed to download the Python"; echo "  "; exit 1 ;;
+  *) echo "error: no"; echo "  cause: Failed to download the Python"; echo "  "; exit 1 ;;
 esac
 """
 
@@ -78,7 +78,7 @@ def test_where_an_older_python_cannot_get_uv(setup: Callable[..., str]) -> None:
 
 def test_where_uv_cannot_get_a_python(setup: Callable[..., str]) -> None:
     said = setup(uv=UV)
-    assert "and uv could not get Python 3.13: error: Failed to download the Python\n" in said
+    assert "and uv could not get Python 3.13: cause: Failed to download the Python\n" in said
     assert "/project/.cache/python uv python install --no-bin 3.13\n" in said
 
 
