@@ -6,17 +6,15 @@ Standard library only, and nothing newer than Python 3.8: it runs in any image's
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import errno
-import importlib.util
 import json
 import os
-import socket
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable, Sequence
     from typing import Any
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 HERE = os.path.dirname(os.path.abspath(__file__))
 READY = "/run/bottlemux-ready"
 _CHUNK = 65536
-_BACKLOG = 256
 _RDONLY, _NOSUID, _NODEV, _NOEXEC, _REMOUNT, _BIND, _REC, _PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 _SHARED_PERCENT = 12
 _DEVICES = frozenset(
@@ -110,23 +107,16 @@ def _mounter() -> Mount:
     return mount
 
 
-def listen(ports: Sequence[tuple[int, str]]) -> list[tuple[socket.socket, str]]:
-    """Return a listening socket for each of ``ports`` (number to socket), with what it is carried to."""
-    return [(socket.create_server(("127.0.0.1", port), backlog=_BACKLOG), path) for port, path in ports]
-
-
-async def serve(listeners: Sequence[tuple[socket.socket, str]]) -> None:
-    """Carry what comes to ``listeners`` until this process is ended."""
-    import asyncio
-
-    for listener, path in listeners:
-        await asyncio.start_server(_carrier(path), sock=listener, backlog=_BACKLOG)
+async def serve(ports: Sequence[tuple[int, str]]) -> None:
+    """Carry each port of ``ports`` (number to socket) until this process is ended."""
+    for port, path in ports:
+        await asyncio.start_server(_carrier(path), "127.0.0.1", port, backlog=256)
+    with open(READY, "w", encoding="utf-8"):
+        pass
     await asyncio.Event().wait()
 
 
 def _carrier(path: str) -> Carry:
-    import asyncio
-
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there_reader, there_writer = await asyncio.open_unix_connection(path)
@@ -162,16 +152,8 @@ def main() -> None:
     with open(os.path.join(HERE, "init.json"), encoding="utf-8") as stream:
         settings = json.load(stream)
     check_owner()
-    if importlib.util.find_spec("asyncio") is None:
-        raise ImportError("the image's python3 has no asyncio")
     make_view(settings, _mounter())
-    listeners = listen(settings["ports"])
-    with open(READY, "w", encoding="utf-8"):
-        pass
-    # Loading takes longer than all the rest; who connects meanwhile waits in the backlog.
-    import asyncio
-
-    asyncio.run(serve(listeners))
+    asyncio.run(serve(settings["ports"]))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 from dataclasses import replace
@@ -180,12 +181,12 @@ class TestStarting:
         assert smolvm.calls[:3] == ["ls", "stop", "start"]
 
     def test_the_check_waits_in_the_machine_until_it_is_ready(self, tmp_path: Path) -> None:
-        script = launcher.AWAIT_READY.replace(READY, str(tmp_path / "ready"))
-        check = subprocess.Popen(["/bin/sh", "-c", script])
-        with pytest.raises(subprocess.TimeoutExpired):
-            check.wait(0.3)
+        script = launcher.ONCE_READY.replace(READY, str(tmp_path / "ready"))
+        check = subprocess.Popen(["/bin/sh", "-c", script, "sh", "echo", "let in"], stdout=subprocess.PIPE)
+        assert check.stdout is not None
+        assert not select.select([check.stdout], [], [], 0.3)[0]
         (tmp_path / "ready").touch()
-        assert check.wait() == 0
+        assert check.communicate()[0] == b"let in\n"
 
 
 class TestRunning:

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import socket
 import subprocess
 import sys
 import tarfile
@@ -146,39 +145,6 @@ class TestImages:
     def test_nothing_is_ever_fetched_by_name(self, world: World) -> None:
         world.write_bottle("dev", "image: alpine")
         assert images.named(world.spec().resolved.bottle) == ""
-
-
-RELAY = """
-import asyncio, sys
-sys.path.insert(0, sys.argv[1])
-import guest_init
-listeners = guest_init.listen([(0, sys.argv[2])])
-print(listeners[0][0].getsockname()[1], flush=True)
-sys.stdin.readline()
-asyncio.run(guest_init.serve(listeners))
-"""
-
-
-def test_who_connects_before_the_relay_runs_is_carried_to_the_end(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as sidecar:
-        sidecar.bind(str(tmp_path / "socket"))
-        sidecar.listen()
-        code = str(Path(images.__file__).parent)
-        argv = [sys.executable, "-I", "-S", "-c", RELAY, code, str(tmp_path / "socket")]
-        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as relay:
-            assert relay.stdin is not None
-            assert relay.stdout is not None
-            with socket.create_connection(("127.0.0.1", int(relay.stdout.readline())), timeout=20) as client:
-                client.sendall(b"asked")
-                client.shutdown(socket.SHUT_WR)
-                relay.stdin.write(b"\n")
-                relay.stdin.flush()
-                sidecar.settimeout(20)
-                with sidecar.accept()[0] as served:
-                    assert served.makefile("rb").read() == b"asked"
-                    served.sendall(b"answered")
-                assert client.makefile("rb").read() == b"answered"
-            relay.kill()
 
 
 def as_root[TestT](test: TestT) -> TestT:
