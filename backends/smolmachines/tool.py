@@ -31,7 +31,7 @@ _PLACES = ("HOME", *_OWN_VARIABLES)
 _HINTS = (
     ("KvmOpen", "let this user open /dev/kvm: sudo usermod -aG kvm $USER, then log in again"),
     ("No space left", "free some disk space; smolvm keeps its disks below ~/.cache/smolvm"),
-    ("no boot progress", "on a slow machine: export SMOLVM_AGENT_READY_TIMEOUT_SECS=240, and start it again"),
+    ("no boot progress", "this machine may be too busy to boot another: try again when less runs on it"),
 )
 
 
