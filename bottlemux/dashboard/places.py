@@ -32,7 +32,10 @@ class TmuxPlaces:
         """Show ``argv`` in a popup until it ends."""
         small = any(have < want for have, want in zip(self._size(), _SMALL, strict=True))
         share = "100%" if small else "90%"
-        popup = self._context.workspace.popup_argv([*argv, *self._client(argv)], width=share, height=share)
+        # The palette says on its last line what its keys do; what is followed has no line to spare.
+        title = "" if "palette" in argv else "Ctrl-C ends"
+        words = [*argv, *self._client(argv)]
+        popup = self._context.workspace.popup_argv(words, width=share, height=share, title=title)
         self._tmux(popup, timeout=_POPUP_LASTS_S)
 
     def _client(self, argv: Sequence[str]) -> list[str]:

@@ -21,7 +21,7 @@ from bottlemux.session.listing import (
     server_missing_an_exit,
 )
 from bottlemux.session.models import plain_value, safe_name
-from bottlemux.session.server import ServerGoneError, TmuxError
+from bottlemux.session.server import ServerGoneError, TmuxError, parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -225,9 +225,20 @@ class Workspace:
                 ]
             )
 
-    def popup_argv(self, argv: Sequence[str], *, width: str = "80%", height: str = "80%") -> Argv:
-        """Return the tmux client that shows ``argv`` in a popup over the current client and ends with it."""
-        return self.server.argv("display-popup", "-E", "-w", width, "-h", height, "--", *as_process(argv))
+    def popup_argv(
+        self, argv: Sequence[str], *, width: str = "80%", height: str = "80%", title: str = ""
+    ) -> Argv:
+        """Return the tmux client that shows ``argv`` in a popup over the current client and ends with it.
+
+        ``title`` stands in its border, from tmux 3.3 on.
+        """
+        named = ["-T", f" {title} "] if title and self._has("3.3") else []
+        size = ["-w", width, "-h", height]
+        return self.server.argv("display-popup", "-E", *size, *named, "--", *as_process(argv))
+
+    def _has(self, version: str) -> bool:
+        identity = self.server.identity()
+        return identity is not None and parse_version(identity.version) >= parse_version(version)
 
     def capture(self, pane_id: str, lines: int = 200) -> str:
         """Return the last ``lines`` lines of the pane, history included, without blank lines at the end.
