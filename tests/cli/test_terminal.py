@@ -44,7 +44,8 @@ class Shell:
         return self.world.tmux("capture-pane", "-p", *options, "-t", "=small:")
 
     def type(self, *words: str) -> None:
-        """Type a command."""
+        """Type a command on a screen without what an earlier one left: its prompt would be taken for the next."""
+        self.world.tmux("send-keys", "-R", "-t", "=small:")
         self.world.tmux("send-keys", "-t", "=small:", "-l", " ".join(["clear &&", *self.world.argv(*words)]))
         self.world.tmux("send-keys", "-t", "=small:", "Enter")
 
