@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from bottlemux.session.layout import Layout, WindowLayout
 
 
+_SCREEN_LINES, _SCREEN_LETTERS = 18, 1200
+"""What is shown before a question has to be seen whole on the smallest usual terminal."""
+
+
 class OwnCommandsError(UsageError):
     """A project's layout has commands of its own, and the operator has not agreed to its text.
 
@@ -52,6 +56,11 @@ def check_commands(layout: Layout, text: str, path: Path, agreements: Path) -> N
     commands = list(_own_commands(layout))
     agreement = agreements / _digest(path, text)
     if commands and not agreement.is_file():
+        if len(commands) > _SCREEN_LINES or sum(map(len, map(printable, commands))) > _SCREEN_LETTERS:
+            raise UsageError(
+                f"{path}: a project's layout may not bring more commands than a screen can show before a yes",
+                hint="copy the file to your own layouts, once you have read it",
+            )
         raise OwnCommandsError(path, commands, agreement)
 
 

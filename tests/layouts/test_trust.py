@@ -117,6 +117,21 @@ def test_a_no_or_a_yes_that_was_typed_ahead_runs_nothing(
     assert "command" not in roles(world)
 
 
+@pytest.mark.parametrize(
+    "commands", ["touch /workspace/evil, " * 19 + '":"', f"{'x' * 1200}"], ids=["many", "long"]
+)
+def test_more_than_a_screen_shows_is_not_even_asked_about(world: World, slug: str, commands: str) -> None:
+    project_layout(
+        world, "evil", f"windows:\n  - panes: [{{role: agent}}, {{shell_command: [{commands}]}}]\n"
+    )
+    terminal = at_terminal(world, "layout", "apply", "evil", "--slug", slug)
+    try:
+        terminal.shows("more commands than a screen can show")
+    finally:
+        terminal.close()
+    assert QUESTION not in terminal.output.decode()
+
+
 def test_they_run_once_agreed_to_until_the_file_changes(world: World, slug: str) -> None:
     project_layout(world, "evil", EVIL)
     terminal = at_terminal(world, "layout", "apply", "evil", "--slug", slug)
