@@ -81,5 +81,5 @@ def complain(identity: str, error: BottlemuxError) -> None:
     """Say what failed with one of several bottles."""
     from bottlemux.text import printable
 
-    about = "" if identity in error.message else f"{identity}: "
+    about = "" if error.message.startswith((identity, repr(identity))) else f"{identity}: "
     sys.stderr.write(f"bottlemux: error: {about}{printable(error.message)}\n")
