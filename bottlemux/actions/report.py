@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bottlemux.text import size
+
 if TYPE_CHECKING:
     from bottlemux.lifecycle.context import Context
     from bottlemux.lifecycle.status import BottleStatus
@@ -26,9 +28,9 @@ def describe(row: BottleStatus) -> str:
         ("known by", row.source),
     ]
     if row.cpu_percent is not None:
-        facts.append(("CPU", f"{row.cpu_percent:.0f} %"))
+        facts.append(("CPU", f"{row.cpu_percent:.0f}%"))
     if row.memory_bytes is not None:
-        facts.append(("memory", f"{row.memory_bytes / 2**20:.0f} MiB"))
+        facts.append(("memory", size(row.memory_bytes)))
     facts += [("refused", f"{row.blocked} requests"), ("asks", f"{row.open_proposals} proposals")]
     facts += list(row.services.items())
     return "\n".join(f"{label:<11}{text}" for label, text in facts if text)
@@ -41,7 +43,7 @@ def summary(context: Context, slug: str) -> str:
     row = collect_with_usage(context, [slug])[0]
     facts = [row.backend, f"{row.blocked} refused"]
     if row.cpu_percent is not None and row.memory_bytes is not None:
-        facts += [f"CPU {row.cpu_percent:.0f} %", f"{row.memory_bytes / 2**20:.0f} MiB"]
+        facts += [f"CPU {row.cpu_percent:.0f}%", f"memory {size(row.memory_bytes)}"]
     return f"{row.state}: {row.reason}\n{', '.join(facts)}"
 
 

@@ -327,6 +327,9 @@ def test_what_failed_or_was_not_agreed_to_is_not_first_the_next_time(
     here.know(alive={"demo-00001": True}, layouts={"gone": "user"})
     here.pick("arrange as gone")
     assert here.title == "arrange as gone: failed"
+    here.flow.back()
+    here.pick("go to demo-00001")
+    assert here.title == "go to demo-00001: failed"
     assert not context.paths.recent.exists()
 
 
