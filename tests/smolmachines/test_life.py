@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -140,6 +141,21 @@ def monitor_of(world: World, slug: str) -> int:
     return pid
 
 
+def keeper_of(world: World, slug: str) -> int:
+    """Return the process that keeps the machine of ``slug``, a child of its supervisor."""
+
+    def found() -> int | None:
+        for child in psutil.Process(world.report(slug)["supervisor_pid"]).children():
+            with contextlib.suppress(psutil.ZombieProcess):  # one that ended and is about to be reaped
+                if "backends.smolmachines.keeper" in child.cmdline():
+                    return child.pid
+        return None
+
+    pid = until(found, "its keeper")
+    assert pid is not None
+    return pid
+
+
 def test_one_whose_processes_are_stopped_and_killed(world: World) -> None:
     world.manifest("bottles", "vm", MACHINE)
     world.manifest("agents", "dev", "bottle: vm\nprogram: [bash, --norc, -i]\nworkspace: copy")
@@ -153,10 +169,7 @@ def test_one_whose_processes_are_stopped_and_killed(world: World) -> None:
     assert not psutil.pid_exists(monitor)
 
     world.run("resume", slug, "--detach")
-    supervisor = psutil.Process(world.report(slug)["supervisor_pid"])
-    e2e.kill(
-        child.pid for child in supervisor.children() if "backends.smolmachines.keeper" in child.cmdline()
-    )
+    e2e.kill([keeper_of(world, slug)])
     until(lambda: world.run("list", "active") == "", "a bottle ends with what keeps its machine")
     assert "that runs without its bottle" in world.run("cleanup", "--yes")
     assert "machine" not in world.run("cleanup", "--yes")
