@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,6 +43,7 @@ def ask(context: Context) -> Callable[..., Proposal]:  # noqa: F811
 
     def make(slug: str, host: str = "new.example.com", reason: str = "the task needs it") -> Proposal:
         request = {"host": host, "port": 443, "scheme": "https", "methods": ["GET"]}
+        time.sleep(0.002)  # their order is that of the milliseconds in which they were made
         proposal = Proposal(slug, "egress", request, reason)
         store_of(context.paths, slug).save(proposal)
         return proposal
