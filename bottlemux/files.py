@@ -68,9 +68,13 @@ def write_json(path: Path, value: object, *, mode: int = 0o600, durable: bool = 
     write_atomic(path, text, mode=mode, durable=durable)
 
 
-def read_json(path: Path) -> object:
-    """Return what the JSON file ``path`` holds. Raises ``OSError``, ``ValueError``, ``RecursionError``."""
-    data = path.read_bytes()
+def read_json(path: Path, limit: int = -1) -> object:
+    """Return what the JSON file ``path`` holds, of which no more than ``limit`` bytes are read if there is one.
+
+    Raises ``OSError``, ``ValueError``, ``RecursionError``.
+    """
+    with path.open("rb") as stream:
+        data = stream.read(limit)
     # The palette's first frame asks for files that may not be there.
     import json
 

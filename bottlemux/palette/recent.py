@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from bottlemux.paths import Paths
 
 _KEPT = 50
+_MAX_BYTES = 64 * 1024
 
 
 def load_recent(paths: Paths) -> list[str]:
     """Return the keys of the rows chosen lately, the newest first; nothing for a file that makes no sense."""
     try:
-        value = read_json(paths.recent)
+        value = read_json(paths.recent, _MAX_BYTES)
     except (OSError, ValueError, RecursionError):
         return []
     if not isinstance(value, list):
