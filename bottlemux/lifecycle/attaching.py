@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 from bottlemux.errors import BottlemuxError
 from bottlemux.lifecycle.recalling import in_order
 from bottlemux.lifecycle.running import find_bottle
 from bottlemux.lifecycle.windows import named_layout, window_for
-from bottlemux.session.workspace import DEFAULT_SIZE
+from bottlemux.session.workspace import terminal_size
 from bottlemux.state.liveness import is_alive
 from bottlemux.state.metadata import Metadata
 
@@ -32,7 +31,7 @@ def prepare_workspace(context: Context, layout: str | None = None) -> Unopened:
     if specs:
         _open(context, specs)
     else:
-        context.workspace.ensure(size=_terminal_size())
+        context.workspace.ensure(size=terminal_size())
     return unopened
 
 
@@ -46,12 +45,7 @@ def open_missing(context: Context) -> Unopened:
 
 def _open(context: Context, specs: list[WindowSpec]) -> None:
     workspace = context.workspace
-    workspace.open_windows(specs, size=_terminal_size(), in_order=not workspace.exists())
-
-
-def _terminal_size() -> tuple[int, int]:
-    columns, rows = shutil.get_terminal_size(DEFAULT_SIZE)
-    return columns, rows
+    workspace.open_windows(specs, size=terminal_size(), in_order=not workspace.exists())
 
 
 def _missing(context: Context, layout: str | None = None) -> tuple[list[WindowSpec], Unopened]:

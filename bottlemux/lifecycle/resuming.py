@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -13,7 +12,7 @@ from bottlemux.lifecycle import recalling, running
 from bottlemux.lifecycle.planning import plan_resume, without
 from bottlemux.lifecycle.remembering import remember
 from bottlemux.lifecycle.windows import window_for
-from bottlemux.session.workspace import DEFAULT_SIZE
+from bottlemux.session.workspace import terminal_size
 from bottlemux.state.ending import stopped_at
 from bottlemux.state.liveness import is_alive
 from bottlemux.state.store import BrokenRecord
@@ -171,8 +170,7 @@ def _add_spec(context: Context, work: _Work, specs: list[WindowSpec]) -> None:
 
 
 def _open_windows(context: Context, specs: Sequence[WindowSpec]) -> None:
-    columns, rows = shutil.get_terminal_size(DEFAULT_SIZE)
-    context.workspace.open_windows(specs, size=(columns, rows), in_order=True)
+    context.workspace.open_windows(specs, size=terminal_size(), in_order=True)
 
 
 def _show_current(context: Context) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from bottlemux.lifecycle.windows import OWN_COMMANDS, named_layout, pane_argv, w
 from bottlemux.session.layout import PaneLayout
 from bottlemux.session.rearranging import rearrange
 from bottlemux.session.saving import read_windows
-from bottlemux.session.workspace import DEFAULT_SIZE
+from bottlemux.session.workspace import terminal_size
 from bottlemux.state.ending import mark_stopped, stopped_at, unmark_stopped
 from bottlemux.state.liveness import is_alive, read_status
 
@@ -108,8 +107,7 @@ def _base_commit(spec: BottleSpec) -> str | None:
 
 def _open_window(context: Context, spec: WindowSpec) -> None:
     """Open a window; a session made for it gets the size of our terminal, so that its panes come out right."""
-    columns, rows = shutil.get_terminal_size(DEFAULT_SIZE)
-    context.workspace.open_windows([spec], size=(columns, rows))
+    context.workspace.open_windows([spec], size=terminal_size())
 
 
 def resume(context: Context, record: Metadata, backend_name: str | None = None) -> str:

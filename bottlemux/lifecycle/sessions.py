@@ -6,7 +6,6 @@ its caller must have the operator's yes to what :func:`plan_session` returns, wh
 
 from __future__ import annotations
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from bottlemux.lifecycle.windows import window_for
 from bottlemux.session.building import SESSION
 from bottlemux.session.layout import UNNAMED
 from bottlemux.session.rearranging import swaps
-from bottlemux.session.workspace import DEFAULT_SIZE
+from bottlemux.session.workspace import terminal_size
 from bottlemux.state.metadata import Metadata
 from bottlemux.text import printable
 
@@ -260,9 +259,8 @@ def _launch(context: Context, part: Part) -> tuple[Metadata, Bottle]:
 
 def _open(context: Context, part: Part, record: Metadata, bottle: Bottle) -> None:
     try:
-        size = shutil.get_terminal_size(DEFAULT_SIZE)
         context.workspace.open_windows(
-            [window_for(context, record, bottle, part.window)], size=(size[0], size[1])
+            [window_for(context, record, bottle, part.window)], size=terminal_size()
         )
     except BaseException:
         _end(context, part, record, bottle)

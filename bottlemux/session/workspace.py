@@ -211,7 +211,7 @@ class Workspace:
         client = [["display-message", "-p", "-t", self._pane, "#{client_width} #{client_height}"]]
         lines = self.server.batch([status, *(client if inside and self._pane else []), LIST_COMMAND])
         attached, bars = lines.pop(0).split(" ")
-        columns, rows = shutil.get_terminal_size(DEFAULT_SIZE)
+        columns, rows = terminal_size()
         if inside and self._pane and (shown := lines.pop(0).split()):
             columns, rows = map(int, shown)
         rows -= {"off": 0, "on": 1}[bars] if bars in {"off", "on"} else int(bars)
@@ -315,6 +315,12 @@ class Workspace:
         """Refuse a pane that is no bottle's: ids start again with the server, an old one may be anybody's."""
         if not any(pane.pane_id == pane_id for window in self.list() for pane in window.panes):
             raise NotFoundError(f"no bottle has the pane {pane_id!r}", hint="see: bottlemux list active")
+
+
+def terminal_size() -> tuple[int, int]:
+    """Return columns and rows of this process's terminal, :data:`DEFAULT_SIZE` where it has none."""
+    columns, rows = shutil.get_terminal_size(DEFAULT_SIZE)
+    return columns, rows
 
 
 class _DuplicateSessionError(TmuxError):
