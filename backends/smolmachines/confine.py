@@ -1,22 +1,26 @@
 """Runs in the machine, as its root: become the user of the agent with nothing left to gain, then the program.
 
-Standard library only, and nothing newer than Python 3.8: it runs in any image's Python. What it sets holds for the
-program and all that the program starts. It refuses where a part of the confinement is missing.
+Built-in modules where they do, and nothing newer than Python 3.8: it runs in any image's Python, and a pane waits for
+it. What it sets holds for the program and all that the program starts. It refuses where a part of the confinement is
+missing.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import json
 import os
 import resource
-import signal
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    import signal
+    from typing import NoReturn
+
+    Settings = dict[str, list[str]]
+else:
+    import _signal as signal
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 READY = "/run/bottlemux-ready"
@@ -44,26 +48,37 @@ def main(arguments: list[str]) -> int:
     """Run as ``confine ARGV...``."""
     try:
         os.stat(READY)
-        with open(os.path.join(HERE, "confine.json"), encoding="utf-8") as stream:
-            settings = json.load(stream)
-        environ = dict(settings["environ"])
-        environ.update({name: os.environ[name] for name in _OF_THE_TERMINAL if os.environ.get(name)})
-        confine(settings)
-        os.chdir(settings["directory"])
+        environ = enter(read_settings("confine"))
     except (OSError, ValueError, KeyError) as error:
         sys.stderr.write(f"bottlemux: not confined, so not started: {error}\n")
         return _NOT_CONFINED
     return run(arguments, environ)
 
 
-def confine(settings: dict[str, Any]) -> None:
+def read_settings(name: str) -> Settings:
+    """Return the settings ``name`` beside this file, as ``settings.encode`` writes them."""
+    with open(os.path.join(HERE, name + ".settings"), encoding="utf-8", newline="") as stream:
+        records = [record.split("\0") for record in stream.read().split("\0\0")]
+    return {record[0]: record[1:] for record in records}
+
+
+def enter(settings: Settings) -> dict[str, str]:
+    """Become the agent's user, confined, in the agent's directory; return the variables its program gets."""
+    environ = dict(variable.split("=", 1) for variable in settings["environ"])
+    environ.update({name: os.environ[name] for name in _OF_THE_TERMINAL if os.environ.get(name)})
+    confine(settings)
+    os.chdir(settings["directory"][0])
+    return environ
+
+
+def confine(settings: Settings) -> None:
     """Give up everything but the user ``settings["user"]`` and the places ``settings["writable"]``, for good."""
     libc = ctypes.CDLL(None, use_errno=True)
-    user, group = settings["user"]
+    user, group = map(int, settings["user"])
     filters = [_filter(name) for name in settings["filters"]]
     _check(libc.unshare(_CLONE_NEWNS), "a view of its own")
     _narrow(libc, settings["writable"])
-    for name, limit in (("RLIMIT_NPROC", settings["processes"]), ("RLIMIT_CORE", 0)):
+    for name, limit in (("RLIMIT_NPROC", int(settings["processes"][0])), ("RLIMIT_CORE", 0)):
         resource.setrlimit(getattr(resource, name), (limit, limit))
     for number in range(_LAST_CAPABILITY + 1):
         if libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0 and ctypes.get_errno() != errno.EINVAL:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from backends import sidecar_specs, supervising
 from backends.programs import GUEST
 from backends.smolmachines import keeper, names, places, smolfile, tool
-from backends.smolmachines.confine import READY
-from backends.smolmachines.plan import memory_mib, socket_path
+from backends.smolmachines.plan import KEEPER, memory_mib, socket_path
 from bottlemux.errors import BottlemuxError
 from sidecars.launch import BottleProcess
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 BOOT_TIMEOUT_S = 420.0
 _PATIENCE_S = 1.0
-ONCE_READY = f'for n in 1 2 3 4 5 6 7 8 9; do [ ! -e {READY} ] || break; sleep 0.$n; done; exec "$@"'
-"""Runs its arguments once the machine's view is made: waiting in the machine costs less than asking from outside."""
 _KEEPER = ("-I", "-m", "backends.smolmachines.keeper")
 
 
@@ -71,8 +68,8 @@ def _orders(plan: SmolmachinesPlan) -> keeper.Orders:
         labels=names.labels(plan.spec.paths, plan.spec.identity),
         sockets=plan.sockets,
         listen={name: str(socket_path(plan.spec, name)) for name in plan.services},
+        report=str(socket_path(plan.spec, KEEPER)),
         command=smolfile.workload(),
-        check=["/bin/sh", "-c", ONCE_READY, "sh", *confined(["true"])],
         cpus=plan.cpus,
         memory_mib=memory_mib(plan),
     )

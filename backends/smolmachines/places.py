@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +10,9 @@ from backends import ending, guest, host_files
 from backends.bubblewrap import seccomp, standins
 from backends.environment import CA_FILE
 from backends.programs import GUEST, HOME
-from backends.smolmachines import smolfile
-from backends.smolmachines.plan import PORTS, SOCKETS, WORKSPACE
+from backends.smolmachines import settings, smolfile
+from backends.smolmachines.keeper import READY
+from backends.smolmachines.plan import KEEPER, PORTS, SOCKETS, WORKSPACE
 from bottlemux.files import write_atomic
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _OWN_CODE = ("confine.py", "guest_init.py")
 _FILTERS = ("known.bpf", "refused.bpf")
 _ETC = ("group", "gitconfig", "hosts", "nsswitch.conf", "passwd", "resolv.conf")
-_WRITABLE = (WORKSPACE, HOME, "/tmp", "/var/tmp")  # noqa: S108 - in the machine
+_WRITABLE = (WORKSPACE, HOME)
+_SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108 - in the machine
 _PYTHON = '#!/bin/sh\nPATH=/usr/local/bin:/usr/bin:/bin exec python3 "$@"\n'
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -68,25 +69,28 @@ def provision_prompt(plan: SmolmachinesPlan) -> None:
 def _settings(plan: SmolmachinesPlan) -> dict[str, str]:
     """Return what process 1 and every program's start read, for ``guest_init`` and ``confine``."""
     view = {
-        "guest": GUEST,
-        "etc": list(_ETC),
-        "bundle": SYSTEM_BUNDLE,
-        "certificate": CA_FILE,
+        "guest": [GUEST],
+        "etc": _ETC,
+        "bundle": [SYSTEM_BUNDLE],
+        "certificate": [CA_FILE],
         "pinned": [f"{WORKSPACE}/{name}" for name in plan.protection.pinned],
         "read_only": [f"{WORKSPACE}/{name}" for name in plan.protection.paths],
-        "writable": list(_WRITABLE),
-        "sockets": SOCKETS,
-        "ports": [[PORTS[name], f"{SOCKETS}/{name}.sock"] for name in plan.services],
+        "writable": _WRITABLE,
+        "scratch": _SCRATCH,
+        "sockets": [SOCKETS],
+        "ports": [f"{PORTS[name]}:{SOCKETS}/{name}.sock" for name in plan.services],
+        "keeper": [f"{SOCKETS}/{KEEPER}.sock", READY],
+        "user": [str(number) for number in plan.user],
     }
     user = {
-        "user": list(plan.user),
-        "processes": plan.pids,
-        "environ": dict(plan.environ),
-        "directory": WORKSPACE,
-        "filters": list(_FILTERS),
-        "writable": [*_WRITABLE, "/dev/pts", "/dev/shm"],  # noqa: S108 - in the machine
+        "user": [str(number) for number in plan.user],
+        "processes": [str(plan.pids)],
+        "environ": [f"{name}={value}" for name, value in plan.environ.items()],
+        "directory": [WORKSPACE],
+        "filters": _FILTERS,
+        "writable": [*_WRITABLE, *_SCRATCH, "/dev/pts", "/dev/shm"],  # noqa: S108 - in the machine
     }
-    return {"lib/init.json": json.dumps(view), "lib/confine.json": json.dumps(user)}
+    return {"lib/init.settings": settings.encode(view), "lib/confine.settings": settings.encode(user)}
 
 
 def _accounts(plan: SmolmachinesPlan) -> dict[str, str]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 WORKSPACE = "/workspace"
 SOCKETS = "/run/bottlemux-sockets"
+KEEPER = "keeper"
+"""What the keeper's socket is called, on which the machine tells that it is ready."""
 PORTS = {"egress": 3128, "supervise": 9100, "git-gate": 9418}
 DEFAULT_CPUS = 2
 DEFAULT_MEMORY = 4 << 30
@@ -74,8 +76,9 @@ class SmolmachinesPlan(BottlePlan):
 
     @property
     def sockets(self) -> dict[str, str]:
-        """The sidecars' sockets: on this machine, and in the bottle's."""
-        return {str(socket_path(self.spec, name)): f"{SOCKETS}/{name}.sock" for name in self.services}
+        """The sockets of the sidecars and of the keeper: on this machine, and in the bottle's."""
+        names = (*self.services, KEEPER)
+        return {str(socket_path(self.spec, name)): f"{SOCKETS}/{name}.sock" for name in names}
 
     def details(self) -> Sequence[tuple[str, str]]:
         """Return what is particular here: machine, image, limits, and what is protected in a mounted workspace."""
@@ -109,7 +112,7 @@ def resolve(spec: BottleSpec, smolvm: str, image: str) -> SmolmachinesPlan:
 
 
 def socket_path(spec: BottleSpec, service: str) -> Path:
-    """Return where the sidecar ``service`` listens on this machine."""
+    """Return where ``service``, a sidecar or the keeper, listens on this machine."""
     return spec.files.runtime / f"{service}.sock"
 
 

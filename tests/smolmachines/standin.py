@@ -18,7 +18,19 @@ from typing import Any
 
 MACHINE = {"state": "created", "pid": None, "cpus": 1, "memory_mib": 768, "image": None, "labels": {}}
 WEIGHT_MIB = 48
-_MONITOR = f"import time; weight = bytearray({WEIGHT_MIB} << 20); time.sleep(1000)"
+_MONITOR = f"""
+import socket, sys, time
+weight = bytearray({WEIGHT_MIB} << 20)
+path, said, asked = sys.argv[1:]
+if said:
+    guest = socket.socket(socket.AF_UNIX)
+    guest.connect(path)
+    guest.sendall(said.encode())
+    if guest.recv(1):
+        open(asked, "w").close()
+        guest.close()
+time.sleep(1000)
+"""
 
 
 class StandIn:
@@ -65,9 +77,26 @@ class StandIn:
         return self.directory / "never-boots"
 
     @property
+    def says(self) -> Path:
+        """What guest init of machines that are started tells in place of being ready; nothing where it is empty."""
+        return self.directory / "says"
+
+    @property
+    def asked(self) -> bool:
+        """Whether a guest init was asked to end the agent's programs."""
+        return (self.directory / "asked").exists()
+
+    @property
     def fails(self) -> Path:
         """The subcommands that this file has in it fail."""
         return self.directory / "fails"
+
+    def is_busy(self) -> bool:
+        """Whether a call is under way."""
+        mine = f"standin.py\0{self.directory}\0"
+        return any(
+            mine in _text(entry / "cmdline") for entry in Path("/proc").iterdir() if entry.name.isdigit()
+        )
 
     def end(self) -> None:
         """End all machines."""
@@ -90,6 +119,9 @@ def main(directory: Path, words: list[str]) -> int:
         sys.stdout.write(json.dumps(machines) + "\n")
     elif verb == "create":
         labels = dict(words[at + 1].split("=") for at, word in enumerate(words) if word == "--label")
+        shown = dict(words[at + 1].split(":") for at, word in enumerate(words) if word == "--mount-socket")
+        (keeper,) = [here for here, there in shown.items() if there.endswith("/keeper.sock")]
+        (directory / f"{name}.keeper").write_text(keeper)
         _write(directory, {**MACHINE, "name": name, "labels": labels})
     elif verb == "start" and (directory / "stalls").exists():
         (directory / "stalls").unlink()
@@ -110,8 +142,10 @@ def _change(directory: Path, verb: str, machine: dict[str, Any]) -> None:
     if verb == "start":
         while (directory / "never-boots").exists():
             time.sleep(0.01)
+        says, keeper = directory / "says", directory / f"{machine['name']}.keeper"
+        said = says.read_text() if says.exists() else "ready\n"
         monitor = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _MONITOR],
+            [sys.executable, "-I", "-S", "-c", _MONITOR, keeper.read_text(), said, str(directory / "asked")],
             start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -139,6 +173,13 @@ def _state_letter(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return "X"
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
 
 
 def _kill(pid: int | None) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
-import subprocess
+import socket
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,7 @@ import psutil
 import pytest
 
 from backends.smolmachines import backend as module
-from backends.smolmachines import launcher, names, tool
-from backends.smolmachines.confine import READY
+from backends.smolmachines import keeper, names, tool
 from bottlemux.errors import BottlemuxError
 from bottlemux.lifecycle import usage
 from bottlemux.state.liveness import RuntimeStatus, read_status
@@ -153,40 +152,71 @@ class TestFailedStart:
 class TestStarting:
     """Each call of smolvm takes as long as an interpreter's start, and the operator waits for it."""
 
-    def test_a_new_bottle_takes_three_calls_and_one_that_nobody_waits_for(
-        self, world: World, smolvm: StandIn
-    ) -> None:
+    def test_a_new_bottle_takes_two_calls(self, world: World, smolvm: StandIn) -> None:
         world.launch(workspace="copy")
-        until(lambda: smolvm.calls == ["create", "start", "exec", "ls"], "the calls")
+        assert smolvm.calls == ["create", "start"]
 
     def test_a_boot_that_stalls_is_tried_once_more(self, world: World, smolvm: StandIn) -> None:
         smolvm.stalls.touch()
         world.launch(workspace="copy")
-        assert smolvm.calls[:4] == ["create", "start", "start", "exec"]
+        assert smolvm.calls == ["create", "start", "start"]
 
     def test_one_brought_back_starts_its_machine(self, world: World, smolvm: StandIn) -> None:
         spec = world.spec(workspace="copy")
         world.launch(world.backend.prepare(spec)).close()
         before = len(smolvm.calls)
         world.launch(world.backend.prepare(replace(spec, resumed=True)))
-        until(lambda: smolvm.calls[before:] == ["ls", "start", "exec", "ls"], "the calls")
+        assert smolvm.calls[before:] == ["ls", "start"]
 
     @pytest.mark.parametrize("state", ODD)
     def test_one_brought_back_ends_what_is_left_first(
         self, world: World, smolvm: StandIn, state: str
     ) -> None:
         spec = world.spec(workspace="copy")
-        smolvm.add(names.machine_name(world.paths, spec.identity), state=state)
+        world.launch(world.backend.prepare(spec)).close()
+        smolvm.set_state(names.machine_name(world.paths, spec.identity), state)
+        before = len(smolvm.calls)
         world.launch(world.backend.prepare(replace(spec, resumed=True)))
-        assert smolvm.calls[:3] == ["ls", "stop", "start"]
+        assert smolvm.calls[before:] == ["ls", "stop", "start"]
 
-    def test_the_check_waits_in_the_machine_until_it_is_ready(self, tmp_path: Path) -> None:
-        script = launcher.ONCE_READY.replace(READY, str(tmp_path / "ready"))
-        check = subprocess.Popen(["/bin/sh", "-c", script, "sh", "echo", "let in"], stdout=subprocess.PIPE)
-        assert check.stdout is not None
-        assert not select.select([check.stdout], [], [], 0.3)[0]
-        (tmp_path / "ready").touch()
-        assert check.communicate()[0] == b"let in\n"
+    def test_one_that_is_not_made_ready_says_why(self, world: World, smolvm: StandIn) -> None:
+        smolvm.says.write_text("a program cannot be \x1b[31mconfined\n")
+        with pytest.raises(BottlemuxError, match="what makes a bottle of it: a program cannot be") as caught:
+            world.launch(workspace="copy")
+        assert "\x1b" not in str(caught.value)
+        assert smolvm.names() == []
+
+    def test_one_that_says_nothing_is_given_up(
+        self, boot: keeper.Boot, smolvm: StandIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        smolvm.says.touch()
+        monkeypatch.setattr(keeper, "READY_TIMEOUT_S", 0.1)
+        with pytest.raises(BottlemuxError, match="it does not start"):
+            boot._boot()
+
+    @pytest.mark.parametrize("said", [b"", b"not ready", b"x" * 100_000])
+    def test_anything_but_ready_is_not_ready(self, said: bytes) -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            sender = threading.Thread(target=lambda: (theirs.sendall(said), theirs.close()))
+            sender.start()
+            assert keeper._read_report(ours) != keeper.READY
+            ours.close()
+            sender.join()
+
+    @pytest.fixture
+    def boot(self, smolvm: StandIn, tmp_path: Path) -> keeper.Boot:
+        sockets = {str(tmp_path / "k"): "/run/bottlemux-sockets/keeper.sock"}
+        orders = keeper.Orders(
+            smolvm.program, "m", False, "", {}, sockets, {}, str(tmp_path / "k"), ["true"], 1, 768
+        )
+        return keeper.Boot(tool.Smolvm(smolvm.program), orders)
+
+    def test_no_boot_begins_once_the_end_is_wanted(self, boot: keeper.Boot, smolvm: StandIn) -> None:
+        boot.ending.set()
+        with pytest.raises(BottlemuxError, match="its end is wanted"):
+            boot._boot()
+        assert smolvm.calls == ["create"]
 
 
 class TestRunning:
@@ -225,6 +255,16 @@ class TestRunning:
         os.kill(smolvm.machine(name_of(world, bottle))["pid"], signal.SIGKILL)
         until(lambda: not world.is_alive(bottle.identity), "the bottle ends")
         assert lines(world) == []
+        log = world.paths.bottle(bottle.identity).logs / "bottle.log"
+        assert keeper.ENDED_BY_ITSELF in log.read_text()
+
+    def test_its_programs_are_told_before_it_ends(self, world: World, smolvm: StandIn) -> None:
+        bottle = world.launch(workspace="copy")
+        assert not smolvm.asked
+        bottle.close()
+        assert smolvm.asked
+        log = world.paths.bottle(bottle.identity).logs / "bottle.log"
+        assert keeper.ENDED_BY_ITSELF not in log.read_text()
 
     def test_a_killed_keeper_leaves_a_machine_that_cleanup_ends(self, world: World, smolvm: StandIn) -> None:
         bottle = world.launch(workspace="copy")
@@ -234,9 +274,8 @@ class TestRunning:
         world.backend.cleanup(world.backend.prepare_cleanup())
         assert smolvm.machine(name_of(world, bottle))["pid"] is None
 
-    def test_a_bottle_whose_launcher_is_killed_comes_up_and_can_be_ended(
-        self, world: World, smolvm: StandIn
-    ) -> None:
+    def abandon(self, world: World, smolvm: StandIn) -> BottleSpec:
+        """Return the spec of a bottle whose machine is being booted, and whose launcher was killed."""
         spec = world.spec(workspace="copy")
         plan = world.backend.prepare(spec)
         smolvm.never_boots.touch()
@@ -248,8 +287,28 @@ class TestRunning:
         until(lambda: "start" in smolvm.calls, "the machine boots")
         os.kill(launcher, signal.SIGKILL)
         os.waitpid(launcher, 0)
+        return spec
+
+    def test_a_bottle_whose_launcher_is_killed_comes_up_and_can_be_ended(
+        self, world: World, smolvm: StandIn
+    ) -> None:
+        spec = self.abandon(world, smolvm)
         smolvm.never_boots.unlink()
         until(lambda: smolvm.machine(*smolvm.names())["state"] == "running", "the machine runs")
         world.backend.find(spec.identity).close()
         assert smolvm.machine(*smolvm.names())["pid"] is None
         assert not world.is_alive(spec.identity)
+
+    def test_a_boot_under_way_does_not_outlive_its_bottle(self, world: World, smolvm: StandIn) -> None:
+        spec = self.abandon(world, smolvm)
+        until(lambda: read_status(world.paths.bottle(spec.identity)), "the supervisor reports")
+        found = read_status(world.paths.bottle(spec.identity))
+        assert found is not None
+        (keeping,) = psutil.Process(found.supervisor_pid).children()[:1]
+        os.kill(found.supervisor_pid, signal.SIGKILL)
+        until(
+            lambda: smolvm.calls.count("stop") > 1, "the keeper ends the machine for as long as one may come"
+        )
+        smolvm.never_boots.unlink()
+        until(lambda: not keeping.is_running() and not smolvm.is_busy(), "the keeper and what it called end")
+        assert smolvm.machine(*smolvm.names())["state"] == "stopped"

@@ -8,19 +8,21 @@ import os
 import shutil
 import signal
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+from backends.smolmachines import keeper
 from tests.backends.world import MACHINE_IMAGE
 from tests.e2e import world as e2e
 from tests.e2e.fake_api import HOST, FakeApi
 from tests.e2e.world import World, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.kvm
 
@@ -48,15 +50,25 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def world(patient: None) -> Iterator[World]:
-    # A socket's name may have 107 bytes; smolvm's own files were unpacked in the tester's home.
-    root = Path(tempfile.mkdtemp(prefix="bm-", dir="/tmp"))
-    made = World(root / "u")
-    made.environ["SMOLVM_AGENT_READY_TIMEOUT_SECS"] = "240"
-    made.environ["XDG_CACHE_HOME"] = str(Path.home() / ".cache")
-    yield made
-    made.close()
-    shutil.rmtree(root)
+def make_world(patient: None) -> Iterator[Callable[[], World]]:
+    with contextlib.ExitStack() as ends:
+
+        def make() -> World:
+            # A socket's name may have 107 bytes; smolvm's own files were unpacked in the tester's home.
+            root = Path(tempfile.mkdtemp(prefix="bm-", dir="/tmp"))
+            ends.callback(shutil.rmtree, root)
+            made = World(root / "u")
+            made.environ["SMOLVM_AGENT_READY_TIMEOUT_SECS"] = "240"
+            made.environ["XDG_CACHE_HOME"] = str(Path.home() / ".cache")
+            ends.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def world(make_world: Callable[[], World]) -> World:
+    return make_world()
 
 
 @pytest.fixture
@@ -66,7 +78,24 @@ def api(tmp_path: Path) -> Iterator[FakeApi]:
     server.close()
 
 
-def test_one_bottle_from_start_to_cleanup(world: World, api: FakeApi) -> None:
+def ended_by_itself(world: World) -> bool:
+    """Tell whether the emulated processor's machine broke down: nobody had asked for its end."""
+    logs = world.state.glob("bottles/*/logs/bottle.log")
+    return any(keeper.ENDED_BY_ITSELF in log.read_text() for log in logs)
+
+
+def test_one_bottle_from_start_to_cleanup(make_world: Callable[[], World], api: FakeApi) -> None:
+    world = make_world()
+    try:
+        live(world, api)
+    except AssertionError as error:
+        if not ended_by_itself(world):
+            raise
+        warnings.warn(f"a machine ended by itself, so its life is lived once more: {error}", stacklevel=1)
+        live(make_world(), api)
+
+
+def live(world: World, api: FakeApi) -> None:
     front = MACHINE + BOTTLE.format(host=HOST, address=api.address, ca=api.ca_file)
     world.manifest("bottles", "vm", front)
     world.manifest("agents", "dev", "bottle: vm\nprogram: [bash, --norc, -i]\nworkspace: copy")
@@ -92,7 +121,7 @@ def test_one_bottle_from_start_to_cleanup(world: World, api: FakeApi) -> None:
     )
     assert api.requests[-1].headers["authorization"] == f"Bearer {TOKEN}"
     assert TOKEN not in inside(
-        "env; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'; cat /run/bottlemux/lib/*.json"
+        "env; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'; cat /run/bottlemux/lib/*.settings"
     )
     assert inside("curl -s -m 60 -o /dev/null -w %{http_code} http://example.com/ || true") == "403"
     assert [line["decision"] for line in world.audit(slug)][-2:] == ["allow", "block"]

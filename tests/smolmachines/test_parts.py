@@ -18,7 +18,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backends.smolmachines import backend, images, launcher, leftovers, names, places, plan, smolfile, tool
+from backends.smolmachines import (
+    backend,
+    images,
+    launcher,
+    leftovers,
+    names,
+    places,
+    plan,
+    settings,
+    smolfile,
+    tool,
+)
 from bottlemux.errors import BottlemuxError, UnavailableError, UsageError
 from bottlemux.files import make_private_dir
 from bottlemux.state.liveness import RuntimeStatus, hold, write_status
@@ -115,10 +126,13 @@ class TestPlan:
         with pytest.raises(UsageError, match="too long for a socket"):
             plan.resolve(long, "s", "i")
 
-    def test_only_the_sidecars_of_the_bottle_have_sockets(self, world: World) -> None:
+    def test_only_the_sidecars_of_the_bottle_and_its_keeper_have_sockets(self, world: World) -> None:
         world.write_bottle("dev", "supervise: false")
         made = plan.resolve(world.spec(workspace="copy"), "s", "i")
-        assert list(made.sockets.values()) == ["/run/bottlemux-sockets/egress.sock"]
+        assert list(made.sockets.values()) == [
+            "/run/bottlemux-sockets/egress.sock",
+            "/run/bottlemux-sockets/keeper.sock",
+        ]
 
 
 class TestImages:
@@ -163,13 +177,16 @@ class TestConfinement:
         places.provision_prompt(made)
         return made.spec.files.guest / "lib"
 
+    def change(self, guest: Path, **changed: list[str]) -> None:
+        file = guest / "confine.settings"
+        records = [record.split("\0") for record in file.read_text().split("\0\0")]
+        file.write_text(settings.encode({name: values for name, *values in records} | changed))
+
     def confined(self, guest: Path, ready: Path, *argv: str) -> subprocess.CompletedProcess[str]:
         code = (guest / "confine.py").read_text().replace("/run/bottlemux-ready", str(ready))
         (guest / "confine.py").write_text(code)
-        settings = json.loads((guest / "confine.json").read_text())
-        settings["directory"] = "/"
-        settings["user"] = [65534, 65534] if os.getuid() == 0 else settings["user"]
-        (guest / "confine.json").write_text(json.dumps(settings))
+        changed = {"directory": ["/"], **({"user": ["65534", "65534"]} if os.getuid() == 0 else {})}
+        self.change(guest, **changed)
         return subprocess.run(
             [sys.executable, "-I", "-S", str(guest / "confine.py"), *argv],
             capture_output=True,
@@ -206,14 +223,13 @@ class TestConfinement:
     @as_root
     def test_nothing_but_its_own_can_be_written_to(self, guest: Path, tmp_path: Path) -> None:
         (tmp_path / "ready").touch()
-        settings = json.loads((guest / "confine.json").read_text())
         with (
             tempfile.TemporaryDirectory(dir="/dev/shm") as own,
             tempfile.TemporaryDirectory(dir="/") as other,
         ):
             for place in (own, other):
                 Path(place).chmod(0o777)
-            (guest / "confine.json").write_text(json.dumps({**settings, "writable": ["/dev/shm"]}))
+            self.change(guest, writable=["/dev/shm"])
             done = self.confined(
                 guest, tmp_path / "ready", "sh", "-c", f"echo 1 >{own}/a && echo 2 >{other}/a"
             )
