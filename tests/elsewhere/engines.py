@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bottlemux.paths import Paths
 
 SSH, TLS, GONE = "bottlemux-ssh", "bottlemux-tls", "bottlemux-gone"
-_DEADLINE_S = 20.0
+_DEADLINE_S = 60.0
 
 
 def far_socket() -> str:

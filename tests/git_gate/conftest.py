@@ -25,7 +25,7 @@ from .fakes import needle
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 _SETTINGS = {
     "GIT_CONFIG_COUNT": "3",
     "GIT_CONFIG_KEY_0": "user.name",

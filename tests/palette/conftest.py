@@ -21,7 +21,7 @@ from bottlemux.paths import Paths
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 OWN = [sys.executable, "-I", "-m", "bottlemux"]
 
 

@@ -84,6 +84,7 @@ def test_one_that_never_answers_keeps_nobody_from_choosing_another(
     one.keys("Enter")
     one.shows("start demo / backend")
     one.type("bubble")
+    one.shows("> bubblewrap")
     one.keys("Enter")
     one.shows("start demo / workspace")
     one.keys("Escape", "C-c")

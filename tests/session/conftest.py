@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IDLE = ("sh", "-c", "read x", "idle")
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 def until(condition: Callable[[], object], what: str = "the condition") -> None:

@@ -17,7 +17,7 @@ from sidecars import ipc, zygote_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 
 
 def until(condition: Callable[[], object], what: str) -> None:

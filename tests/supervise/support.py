@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SLUG = "tester-00000"
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 HEADERS = {
     "Host": "supervise:9100",
     "Content-Type": "application/json",
