@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 120.0
 REFUSALS = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EROFS})
 """How a call is refused that was not let through. Any other error means that the kernel looked at the arguments."""
 

@@ -218,7 +218,7 @@ def _is_foreign_socket(path: str) -> bool:
 
 def proxy_answer(request: str) -> str:
     """Send ``request`` to the egress sidecar and return the first bytes of its answer."""
-    with socket.create_connection(_PROXY, timeout=10) as proxy:
+    with socket.create_connection(_PROXY, timeout=60) as proxy:
         proxy.sendall(request.encode())
         return proxy.recv(2048).decode(errors="replace") if select.select([proxy], [], [], 10)[0] else ""
 

@@ -97,7 +97,7 @@ def _setuid_programs(_: Targets) -> str:
     ):
         try:
             done = subprocess.run(
-                argv, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=10
+                argv, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=60
             )
         except (FileNotFoundError, PermissionError):
             continue
