@@ -135,9 +135,8 @@ def create_agent(engine: Engine, plan: DockerPlan, sources: Sources, image: str,
             name=names.agent_container(spec.identity), hostname=spec.identity[:63].replace("_", "-"),
             environment=dict(plan.environ), working_dir=WORKSPACE,
             labels=names.labels(sources.owner, spec.identity, names.AGENT), host_config=host,
-            healthcheck={"test": ["NONE"]}, networking_config=engine.api.create_networking_config(
-                {network: engine.api.create_endpoint_config()}
-            ),
+            healthcheck={"test": ["NONE"]}, stop_signal="SIGTERM",
+            networking_config=engine.api.create_networking_config({network: engine.api.create_endpoint_config()}),
         )  # fmt: skip
 
 

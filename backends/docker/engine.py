@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from backends.docker.connection import Dialled
 
 TIMEOUT_S = 60
+STOP_TIMEOUT_S = 3
 BUILD_TIMEOUT_S = 1800
 OLDEST_API = (1, 40)
 _TAIL_LINES = 8
@@ -229,6 +230,13 @@ class Engine:
         with self.translated("list images"):
             found: list[dict[str, Any]] = self.api.images(filters={"label": names.BASE_LABEL})
         return found
+
+    def stop_container(self, name: str) -> None:
+        """Tell what runs in a container to end, and wait for that; what cannot be stopped is for its removal."""
+        from requests.exceptions import RequestException
+
+        with contextlib.suppress(RequestException):
+            self.api.stop(name, timeout=STOP_TIMEOUT_S)
 
     def remove_container(self, name: str) -> None:
         """End and remove a container; one that is gone is no error."""

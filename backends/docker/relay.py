@@ -33,6 +33,7 @@ _OUTPUT_LIMIT = 4 * _CHUNK
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 _PR_SET_DUMPABLE = 4
+_RESET = (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGTERM, signal.SIGXFSZ)
 
 
 class Relay:
@@ -54,7 +55,9 @@ class Relay:
         for descriptor in (0, 1, wakeup, write_end):
             os.set_blocking(descriptor, False)
         signal.set_wakeup_fd(write_end)
-        signal.signal(signal.SIGCHLD, _ignore)
+        # When all are told to end, the program may still print: this process ends after it.
+        for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, _ignore)
         while True:
             ready, writable, _ = select.select(self._readable(wakeup), self._writable(), [])
             if 0 in ready and not self._hear():
@@ -220,7 +223,7 @@ def _become(order: dict[str, Any], stdio: list[int], terminal: bool) -> None:
         for target, source in enumerate([fcntl.fcntl(one, fcntl.F_DUPFD, 20) for one in stdio]):
             os.dup2(source, target, inheritable=True)
         os.closerange(3, 1024)
-        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        for number in _RESET:
             signal.signal(number, signal.SIG_DFL)
         os.chdir(order["cwd"])
         os.execvpe(argv[0], argv, {**os.environ, **order["environ"]})
@@ -244,7 +247,7 @@ def _kill(pid: int, number: int) -> None:
 
 
 def _ignore(_number: int, _frame: object) -> None:
-    """SIGCHLD only has to end a wait."""
+    """A signal only has to end a wait."""
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from backends.docker import names
 from backends.docker.endpoint import socket_path
+from backends.docker.engine import STOP_TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 60.0
 _GONE = 404
 _DONE = 204
+_STOPPED = {_DONE, 304, _GONE}
 
 
 def remove(engine: Engine, identity: str, before_sidecars: Callable[[], object] = lambda: None) -> None:
     """Remove the containers and the network of a bottle, and what its launch brought elsewhere. Idempotent.
 
+    The agent's programs are told to end and may take a moment; until then the sidecars run and hold the bottle's lock.
     ``before_sidecars`` is called when the agent elsewhere has ended and its sidecars have not.
     """
     if engine.is_elsewhere:
@@ -36,29 +39,36 @@ def remove(engine: Engine, identity: str, before_sidecars: Callable[[], object] 
         _remove_by_library(engine, identity)
 
 
-def _both(identity: str) -> tuple[str, str]:
-    return names.agent_container(identity), names.sidecars_container(identity)
-
-
 def _remove_by_socket(path: Path, identity: str) -> bool:
     """Return whether all is gone; what came in between is for the library to try again and to explain.
 
     The network goes while the sidecars are still ending: they are taken off it first.
     """
-    agent, sidecars = _both(identity)
+    agent, sidecars = names.agent_container(identity), names.sidecars_container(identity)
     network = f"/networks/{names.network(identity)}"
     off = json.dumps({"Container": sidecars, "Force": True})
-    with ThreadPoolExecutor(3) as pool:
-        ends = [pool.submit(_end, path, name) for name in (sidecars, agent)]
+    _stop(path, agent)
+    with ThreadPoolExecutor(2) as pool:
+        ends = [pool.submit(_remove, path, agent), pool.submit(_kill_and_remove, path, sidecars)]
         _ask(path, "POST", f"{network}/disconnect", off)
-        codes = [ends[1].result(), _ask(path, "DELETE", network), ends[0].result()]
-    if codes[1] not in {_DONE, _GONE}:
-        codes[1] = _ask(path, "DELETE", network)
+        codes = [_ask(path, "DELETE", network), *(end.result() for end in ends)]
+    if codes[0] not in {_DONE, _GONE}:
+        codes[0] = _ask(path, "DELETE", network)
     return set(codes) <= {_DONE, _GONE}
 
 
-def _end(path: Path, container: str) -> int:
+def _stop(path: Path, container: str) -> None:
+    """Return when nothing runs in it any more, unless the engine cannot even kill."""
+    if _ask(path, "POST", f"/containers/{container}/stop?t={STOP_TIMEOUT_S}") not in _STOPPED:
+        _ask(path, "POST", f"/containers/{container}/kill")
+
+
+def _kill_and_remove(path: Path, container: str) -> int:
     _ask(path, "POST", f"/containers/{container}/kill")
+    return _remove(path, container)
+
+
+def _remove(path: Path, container: str) -> int:
     return _ask(path, "DELETE", f"/containers/{container}?force=1&v=1")
 
 
@@ -85,17 +95,22 @@ class _Connection(HTTPConnection):
 
 
 def _remove_by_library(engine: Engine, identity: str) -> None:
-    engine.connect()
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(engine.remove_container, _both(identity)))
+    _end_agent(engine, identity)
+    engine.remove_container(names.sidecars_container(identity))
     engine.remove_network(names.network(identity))
 
 
 def _remove_elsewhere(engine: Engine, identity: str, before_sidecars: Callable[[], object]) -> None:
     """Go one after the other: a connection more takes longer."""
-    engine.remove_container(names.agent_container(identity))
+    _end_agent(engine, identity)
     before_sidecars()
     engine.remove_container(names.sidecars_container(identity))
     engine.remove_container(names.porter_container(identity))
     engine.remove_volume(names.brought_volume(identity))
     engine.remove_network(names.network(identity))
+
+
+def _end_agent(engine: Engine, identity: str) -> None:
+    container = names.agent_container(identity)
+    engine.stop_container(container)
+    engine.remove_container(container)

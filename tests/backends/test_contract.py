@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -17,9 +18,11 @@ import pytest
 from bottlemux.errors import BottlemuxError, NotFoundError, UsageError
 from bottlemux.state.store import BottleStore
 
-from .world import git, processes, until
+from .world import WRITES_AT_THE_END, git, processes, until
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from backends.contract import Bottle
 
     from .world import World
@@ -34,6 +37,17 @@ def piped(
 ) -> subprocess.CompletedProcess[bytes]:
     command = bottle.claude_argv(argv, tty=False)
     return subprocess.run(command, input=stdin, capture_output=True, timeout=timeout)
+
+
+@contextlib.contextmanager
+def running(bottle: Bottle, script: str) -> Generator[None]:
+    """Run a shell ``script`` in the bottle, which has said that it is ready; its client ends with the bottle."""
+    command = bottle.claude_argv(["sh", "-c", script], tty=False)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"ready\n"
+        yield
+        program.communicate(timeout=30)
 
 
 class TestPrepare:
@@ -110,6 +124,21 @@ class TestLife:
             bottle.exec("echo kept > ~/note; echo mine > ~/.gitconfig")
         with world.launch(world.backend.prepare(replace(spec, resumed=True))) as again:
             assert again.exec("cat ~/note ~/.gitconfig").stdout == "kept\nmine\n"
+
+    def test_programs_are_told_of_the_end_and_may_finish(self, world: World) -> None:
+        spec = world.spec()
+        bottle = world.launch(world.backend.prepare(spec))
+        with running(bottle, WRITES_AT_THE_END):
+            bottle.close()
+        with world.launch(world.backend.prepare(replace(spec, resumed=True))) as again:
+            assert again.exec("cat ~/written").stdout == "written\n"
+
+    def test_a_program_that_will_not_end_is_ended(self, world: World) -> None:
+        bottle = world.launch()
+        with running(bottle, "trap '' HUP INT TERM; echo ready; while :; do sleep 1000; done"):
+            bottle.close()
+        assert not world.is_alive(bottle.identity)
+        assert processes(bottle.identity) == []
 
     def test_links_that_an_agent_plants_are_not_followed_on_the_host(
         self, world: World, tmp_path: Path

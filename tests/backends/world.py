@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 DEADLINE_S = 20.0
 MACHINE_IMAGE = os.environ.get("BOTTLEMUX_TEST_MACHINE_IMAGE", "/srv/image")
 """A root file system for microVMs, where they boot at all."""
+WRITES_AT_THE_END = """
+trap 'sleep 0.3; echo told; echo written > ~/written; exit' HUP TERM
+echo ready
+while :; do sleep 0.1; done
+"""
+"""A shell program that is ready when it says so, and needs a moment at its end for a file in its home."""
 
 
 def until(condition: Callable[[], object], what: str) -> None:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import subprocess
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from docker import APIClient
+from docker.errors import APIError
 
-from backends.docker import images, recovery, walls
+from backends.docker import images, recovery, removal, walls
 from backends.docker.endpoint import find_endpoint
 from backends.docker.engine import Engine
 from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError, UsageError
-from tests.backends.world import until
+from tests.backends.world import WRITES_AT_THE_END, until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
+
+    from backends.contract import Bottle
 
     from .conftest import World
 
@@ -42,6 +48,70 @@ def test_nothing_is_left_on_the_engine(world: World) -> None:
     with world.launch() as bottle:
         assert [name for name in things() if bottle.identity in name] != []
     assert things() == before
+
+
+@contextlib.contextmanager
+def writing_at_the_end(bottle: Bottle) -> Generator[None]:
+    """Run a program in the bottle that needs a moment at its end; the client of it ends with the bottle."""
+    command = bottle.claude_argv(["sh", "-c", WRITES_AT_THE_END], tty=False)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"ready\n"
+        yield
+        program.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("how", ["by the socket", "by the library"])
+def test_its_lock_is_held_until_its_programs_have_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    if how == "by the library":
+        monkeypatch.setattr(removal, "_remove_by_socket", lambda *_: False)
+    bottle = world.launch()
+    with writing_at_the_end(bottle), ThreadPoolExecutor(1) as pool:
+        closing = pool.submit(bottle.close)
+        until(lambda: not world.is_alive(bottle.identity), "its lock is free")
+        assert (world.paths.bottle(bottle.identity).home / "written").exists()
+        closing.result()
+    assert [name for name in things() if bottle.identity in name] == []
+
+
+def test_its_image_does_not_say_how_it_ends(world: World) -> None:
+    spec = world.spec()
+    spec.files.dockerfile.write_text("ARG BOTTLE_IMAGE\nFROM ${BOTTLE_IMAGE}\nSTOPSIGNAL SIGKILL\n")
+    bottle = world.launch(world.backend.prepare(spec))
+    image = spec.files.image.read_text()
+    assert docker("image", "inspect", "-f", "{{.Config.StopSignal}}", image) == "SIGKILL\n"
+    try:
+        with writing_at_the_end(bottle):
+            bottle.close()
+        assert (spec.files.home / "written").exists()
+    finally:
+        bottle.close()
+        docker("rmi", "-f", image)
+
+
+@pytest.mark.parametrize("how", ["by the socket", "by the library"])
+def test_one_that_cannot_be_stopped_is_removed(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    def refuse(*_: object, **_options: object) -> None:
+        raise APIError("cannot stop it")
+
+    monkeypatch.setattr(APIClient, "stop", refuse)
+    if how == "by the library":
+        monkeypatch.setattr(removal, "_remove_by_socket", lambda *_: False)
+    else:
+        ask = removal._ask
+
+        def ask_all_else(path: Path, method: str, what: str, body: str = "") -> int:
+            return 500 if "/stop" in what else ask(path, method, what, body)
+
+        monkeypatch.setattr(removal, "_ask", ask_all_else)
+    bottle = world.launch()
+    bottle.close()
+    assert [name for name in things() if bottle.identity in name] == []
+    assert not world.is_alive(bottle.identity)
 
 
 @pytest.mark.parametrize("which", ["", "-sidecars"], ids=["agent", "sidecars"])
