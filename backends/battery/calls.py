@@ -21,7 +21,7 @@ _NUMBERS = {
     "process_vm_readv": (310, 270), "ptrace": (101, 117), "quotactl": (179, 60), "reboot": (169, 142),
     "request_key": (249, 218), "setdomainname": (171, 162), "sethostname": (170, 161), "setns": (308, 268),
     "swapoff": (168, 225), "swapon": (167, 224), "syslog": (103, 116), "umount2": (166, 39), "unshare": (272, 97),
-    "userfaultfd": (323, 282), "vhangup": (153, 58),
+    "userfaultfd": (323, 282), "vhangup": (153, 58), "rt_sigqueueinfo": (129, 138), "tgkill": (234, 131),
     "clone3": (435, 435), "fsconfig": (431, 431), "fsmount": (432, 432), "fsopen": (430, 430), "fspick": (433, 433),
     "io_uring_setup": (425, 425), "mount_setattr": (442, 442), "move_mount": (429, 429), "open_tree": (428, 428),
     "openat2": (437, 437), "pidfd_getfd": (438, 438), "pidfd_open": (434, 434),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import re
 import signal
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TABLE = Table("processes")
+_SI_QUEUE, _SIGINFO_BYTES = -1, 128
+_PIDFD_THREAD = os.O_EXCL
+_MANY = 1 << 20
 _PTRACE_ATTACH, _PTRACE_SEIZE = 16, 0x4206
 _SECRETS = re.compile(
     rb"sk-ant-|sk-[A-Za-z0-9]{20}|gh[pousr]_[A-Za-z0-9]{20}|AKIA[A-Z0-9]{16}|xox[abp]-|-----BEGIN [A-Z ]*PRIVATE KEY"
@@ -144,7 +150,43 @@ def _environment(targets: Targets) -> str:
     "kill-everything", "kill all processes there are, process 1 first", "the bottle lives on", rough=True
 )
 def _kill_everything(_: Targets) -> str:
-    for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGSEGV):
-        os.kill(1, number)
+    """Try every signal in every way, and again with so many waiting that the kernel forgets who sends the next."""
+    _send_all()
+    _fill_the_queue()
+    _send_all()
     os.kill(os.getppid(), 0)
     return "process 1 is still there" if _read("/proc/1/cmdline") else ""
+
+
+def _send_all() -> None:
+    parent = int(_read("/proc/1/stat").rpartition(b")")[2].split()[1])
+    for pid in (1, *([parent] if parent else [])):
+        for number in sorted(signal.valid_signals()):
+            for send in (os.kill, _queue, _send_to_thread, _send_by_descriptor):
+                with contextlib.suppress(OSError):
+                    send(pid, number)
+
+
+def _queue(pid: int, number: int) -> None:
+    """Send it as one that somebody queued who has no process id here."""
+    information = struct.pack("6i", number, 0, _SI_QUEUE, 0, 0, 0)
+    call("rt_sigqueueinfo", pid, number, ctypes.create_string_buffer(information, _SIGINFO_BYTES))
+
+
+def _send_to_thread(pid: int, number: int) -> None:
+    call("tgkill", pid, pid, number)
+
+
+def _send_by_descriptor(pid: int, number: int) -> None:
+    descriptor = os.pidfd_open(pid, _PIDFD_THREAD)
+    try:
+        signal.pidfd_send_signal(descriptor, number)
+    finally:
+        os.close(descriptor)
+
+
+def _fill_the_queue() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGRTMIN})
+    with contextlib.suppress(BlockingIOError):
+        for _ in range(_MANY):
+            _queue(os.getpid(), signal.SIGRTMIN)

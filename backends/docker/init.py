@@ -12,22 +12,27 @@ import time
 STOP_GRACE_S = 2.0
 _PR_SET_DUMPABLE = 4
 _PAUSE_S = 0.02
+_SENT_BY_KILL = 0
 
 
 def main() -> None:
     """Reap until SIGTERM arrives from outside, then end with all others."""
     # Same user as the agent: without this, the agent could attach to process 1.
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    awaited = {signal.SIGCHLD, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
-    while not _is_from_outside(signal.sigwaitinfo(awaited)):
+    # Python itself would end by some of them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    while not _is_from_outside(signal.sigwaitinfo({signal.SIGCHLD, signal.SIGTERM})):
         _reap()
     _end()
 
 
 def _is_from_outside(received: signal.struct_siginfo) -> bool:
-    """Say whether it is the order to end: whoever sends that from outside has no number in here."""
-    return received.si_signo == signal.SIGTERM and received.si_pid == 0
+    """Say whether it is the order to end: whoever sends that from outside has no number in here.
+
+    Only the kernel can say that a signal was sent with ``kill``. It says so too of one whose sender it has no room to
+    note; the system call filter keeps those from this process.
+    """
+    return received.si_signo == signal.SIGTERM and received.si_code == _SENT_BY_KILL and received.si_pid == 0
 
 
 def _end() -> None:

@@ -27,6 +27,11 @@ _LIMIT = 1024
 _TERMINAL_BLOCK = 64
 """All refused requests of terminals lie in one aligned block of this many numbers; outside of it, all are allowed."""
 
+_SIGNALLING = ("rt_sigqueueinfo", "rt_tgsigqueueinfo", "tgkill", "tkill")
+"""Their first argument is a process. While many signals wait, the kernel does not note who sends one of these, and
+process 1 would take it for an order from outside."""
+_HIDDEN = rules.HIDDEN_ARGUMENTS | {"pidfd_send_signal"}
+
 
 def cached_profile(cache: Path) -> str:
     """Return the profile as JSON, kept below ``cache``: loading libseccomp takes longer than all the rest."""
@@ -43,10 +48,10 @@ def cached_profile(cache: Path) -> str:
 
 def profile() -> dict[str, Any]:
     """Return the profile for this machine's architecture."""
-    special = {"clone", "ioctl", "socket", *rules.MODE_ARGUMENTS, *rules.OPEN_ARGUMENTS}
-    refused = {*rules.REFUSED_CALLS, *rules.HIDDEN_ARGUMENTS}
+    special = {"clone", "ioctl", "socket", *_SIGNALLING, *rules.MODE_ARGUMENTS, *rules.OPEN_ARGUMENTS}
+    refused = {*rules.REFUSED_CALLS, *_HIDDEN}
     known = set(_known_calls())
-    hidden = sorted(known & set(rules.HIDDEN_ARGUMENTS))
+    hidden = sorted(known & _HIDDEN)
     entries = [
         _entry(sorted(known - special - refused)),
         # An error by which programs fall back to the older call, whose arguments can be judged.
@@ -54,6 +59,7 @@ def profile() -> dict[str, Any]:
         _entry(["clone"], _masked(0, _union(rules.NEW_NAMESPACE_FLAGS), 0)),
         *(_entry(["socket"], _masked(0, _EQUAL_32, family)) for family in sorted(rules.ALLOWED_FAMILIES)),
         *(_entry(["ioctl"], argument) for argument in _terminal_requests()),
+        *(_entry([name], argument) for name in _SIGNALLING for argument in _not_process_1()),
         *(
             _entry([name], _masked(position, rules.SET_USER_ID, 0))
             for name, position in rules.MODE_ARGUMENTS.items()
@@ -90,6 +96,13 @@ def _terminal_requests() -> Iterator[dict[str, Any]]:
     for request in range(block, block + _TERMINAL_BLOCK):
         if request not in rules.TERMINAL_INJECTION:
             yield _masked(1, _EQUAL_32, request)
+
+
+def _not_process_1() -> Iterator[dict[str, Any]]:
+    """Yield conditions of which one holds for every 32-bit process id but 1."""
+    yield _masked(0, 1, 0)
+    for bit in range(1, 32):
+        yield _masked(0, 1 << bit, 1 << bit)
 
 
 def _union(flags: tuple[int, ...]) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from backends.attack import attack
 from backends.docker import containers, seccomp, walls
+from bottlemux.errors import BottlemuxError
 from tests.backends.world import World
 
 if TYPE_CHECKING:
@@ -87,6 +88,15 @@ def test_its_case_fails_without_it(
     with open_world.launch(workspace="copy") as bottle:
         found = {one.id: one.outcome for one in attack(bottle, targets=outside.targets, only=list(expected))}
     assert found == expected
+
+
+def test_process_1_can_be_ended_without_the_filter(
+    open_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a signal whose sender the kernel had no room to note; the bottle ends with it, and so does the attack."""
+    no_filter(monkeypatch)
+    with open_world.launch(workspace="copy") as bottle, pytest.raises(BottlemuxError):
+        attack(bottle, only=["processes.kill-everything"])
 
 
 def test_files_stay_the_operators(open_world: World) -> None:
