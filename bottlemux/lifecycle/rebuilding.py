@@ -65,7 +65,8 @@ class Rebuilding:
         write_atomic(files.dockerfile, content)
         if not is_alive(files) and stopped_at(files):
             return _LATER
-        if is_alive(files) and planned.backend.image_of(record.identity) == image:
+        is_back = is_alive(files) and planned.backend.image_of(record.identity) == image
+        if is_back and self._show_again(record, proposal):
             return ""
         try:
             self._bring_back(record, proposal)
@@ -73,6 +74,15 @@ class Rebuilding:
             self._undo(record, former)
             raise
         return ""
+
+    def _show_again(self, record: Metadata, proposal: Proposal) -> bool:
+        """Start what ended in the window of a bottle that was brought back; say whether all of the bottle runs."""
+        bottle = running.running_bottle(self._context, record)
+        if bottle is None:
+            return False
+        running.show(self._context, record, bottle, anew=False, said=_told(proposal))
+        remember(self._context)
+        return True
 
     def _bring_back(self, record: Metadata, proposal: Proposal) -> None:
         context = self._context

@@ -180,11 +180,22 @@ def _ended(world: World, slug: str, identifier: str) -> bool:
     return _has_dockerfile(world, slug, identifier) and world.is_dead(slug)
 
 
+def _launched(world: World, slug: str, identifier: str) -> bool:
+    """Its window comes next."""
+    image, dockerfile = world.state / "run" / slug / "image", world.bottle(slug) / "Dockerfile"
+    try:
+        return image.stat().st_mtime_ns > dockerfile.stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
+
+
 def _back(world: World, slug: str, _identifier: str) -> bool:
     return has_tool(world, slug)
 
 
-@pytest.mark.parametrize("moment", [_decided, _has_dockerfile, _ended, _back], ids=lambda step: step.__name__)
+@pytest.mark.parametrize(
+    "moment", [_decided, _has_dockerfile, _ended, _launched, _back], ids=lambda step: step.__name__
+)
 def test_killed_in_between_it_is_finished_at_the_next_look(
     shell: World, moment: Callable[[World, str, str], bool]
 ) -> None:
@@ -205,6 +216,7 @@ def test_killed_in_between_it_is_finished_at_the_next_look(
     assert proposal(shell, slug, identifier)["state"] == "active"
     assert has_tool(shell, slug)
     assert not shell.is_dead(slug)
+    assert not shell.is_dead(slug, "shell")
     assert shell.status(slug)["state"] in {"working", "idle", "starting"}
 
 
