@@ -130,6 +130,8 @@ def remove_leftovers(engine: Engine, plan: DockerCleanup) -> None:
     """Remove what ``plan`` lists; what is gone already, or in use again, is no error."""
     for name, slug in plan.containers:
         if _is_dead(plan.paths, slug):
+            if name == names.agent_container(slug):
+                engine.stop_container(name)
             engine.remove_container(name)
             shutil.rmtree(plan.paths.bottle(slug).runtime, ignore_errors=True)
             standins.remove(plan.paths, slug)

@@ -139,6 +139,26 @@ def test_one_whose_process_1_is_called_otherwise_is_found(
         world.backend.find(bottle.identity)
 
 
+def test_one_that_lost_its_sidecars_is_told_before_it_is_brought_back(world: World) -> None:
+    spec = world.spec()
+    bottle = world.launch(world.backend.prepare(spec))
+    with writing_at_the_end(bottle):
+        docker("rm", "-f", f"bottlemux-{bottle.identity}-sidecars")
+        until(lambda: not world.is_alive(bottle.identity), "its lock is free")
+        again = world.launch(world.backend.prepare(replace(spec, resumed=True)))
+    assert again.exec("cat ~/written").stdout == "written\n"
+
+
+def test_cleanup_tells_one_that_lost_its_sidecars(world: World) -> None:
+    bottle = world.launch()
+    with writing_at_the_end(bottle):
+        docker("rm", "-f", f"bottlemux-{bottle.identity}-sidecars")
+        until(lambda: not world.is_alive(bottle.identity), "its lock is free")
+        world.backend.cleanup(world.backend.prepare_cleanup())
+    assert (world.paths.bottle(bottle.identity).home / "written").exists()
+    assert [name for name in things() if bottle.identity in name] == []
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only for a root operator are there walls to build")
 def test_nothing_enters_it_while_its_walls_are_built(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that joins a container as the engine halts it would halt too, and the engine then waits for it."""
