@@ -15,6 +15,7 @@ from sidecars.scan.exact import SecretNeedles
 from sidecars.scan.gitleaks import find_binary
 from sidecars.scan.inspect import Inspector
 from sidecars.scan.library import push_engine
+from sidecars.scan.patterns import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,7 @@ class BuiltinScanner:
     def __init__(self, engine: Engine, needles: tuple[str, ...]) -> None:
         self._inspector = Inspector(engine, SecretNeedles(needles))
         self._of_paths = Engine([rule for rule in engine.rules if rule.path is not None])
+        self._places = [Pattern(rule.path) for rule in engine.rules if rule.path is not None]
 
     async def scan(self, batch: Sequence[NewObject], *, deadline: float) -> list[Finding]:
         """Return what was found, in order; raises :class:`Refused` for what cannot be read."""
@@ -50,8 +52,15 @@ class BuiltinScanner:
         except UnreadableError as error:
             message = f"{item.where()} cannot be scanned: {error.reason}"
             raise Refused("unreadable", message, hint=_UNREADABLE) from error
-        by_path = self._of_paths.scan(item.data, path=item.path, deadline=deadline) if item.path else []
-        return [*found, *(match.rule for match in by_path)]
+        return [*found, *self._rules_by_path(item, deadline)]
+
+    def _rules_by_path(self, item: NewObject, deadline: float) -> list[str]:
+        for path in (item.path, *item.elsewhere):
+            if not any(place.search(path.encode()) for place in self._places):
+                continue
+            if found := self._of_paths.scan(item.data, path=path, deadline=deadline):
+                return [match.rule for match in found]
+        return []
 
 
 class BothScanner:

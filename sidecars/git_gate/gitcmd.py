@@ -56,10 +56,10 @@ class Git:
         cwd = self.repository.parent
         return children.started(argv, env=self.environ(), cwd=cwd, stdin=stdin, pass_fds=pass_fds)
 
-    async def run(self, *arguments: str, timeout_s: float = _LOCAL_S) -> children.Ended:
+    async def run(self, *arguments: str, stdin: bytes = b"", timeout_s: float = _LOCAL_S) -> children.Ended:
         """Run ``git ARGUMENTS`` to its end."""
-        argv = ["git", *arguments]
-        return await children.run(argv, env=self.environ(), cwd=self.repository.parent, timeout_s=timeout_s)
+        argv, cwd = ["git", *arguments], self.repository.parent
+        return await children.run(argv, env=self.environ(), cwd=cwd, stdin=stdin, timeout_s=timeout_s)
 
 
 def base_settings(hooks: Path, limits: Limits) -> dict[str, str]:

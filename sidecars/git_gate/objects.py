@@ -14,7 +14,7 @@ from sidecars.git_gate.children import feed
 from sidecars.git_gate.refusal import Refused, printable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
     from sidecars.git_gate.gitcmd import Git
     from sidecars.git_gate.spec import Limits
@@ -28,24 +28,30 @@ class NewObject:
     """One object. ``data`` is its content, for a tree the names of its entries, one a line.
 
     ``commit`` is the commit that brings it (empty for a tag), ``path`` its place there (empty for commits and
-    tags).
+    tags), ``elsewhere`` its other places.
     """
 
     kind: str
     commit: str
     path: str
     data: bytes
+    elsewhere: tuple[str, ...] = ()
 
     def where(self) -> str:
         """Say where it is, for the agent's eyes."""
         commit = f"commit {self.commit[:_SHORT]}" if self.commit else ""
-        what = {"commit": "its message or author", "tag": "a tag", "tree": "a file name in", "blob": ""}
+        what = {"commit": "its message or author", "tag": "a tag", "tree": "a file name in", "blob": "",
+                "path": "the whole path of a file"}  # fmt: skip
         place = printable(self.path) or ("the top directory" if self.kind == "tree" else "")
         return " ".join(part for part in (commit, what.get(self.kind, self.kind), place) if part)
 
 
-async def new_objects(git: Git, tips: Sequence[str], limits: Limits) -> AsyncGenerator[NewObject]:
+async def new_objects(
+    git: Git, tips: Sequence[str], limits: Limits, places: Mapping[bytes, Collection[bytes]]
+) -> AsyncGenerator[NewObject]:
     """Yield every object that is reachable from ``tips`` and not from upstream's refs, each once.
+
+    ``places`` are the paths of objects by their id, for what is at several.
 
     Raises :class:`Refused` when one is missing, unreadable or beyond ``limits``: what cannot be scanned
     cannot pass.
@@ -64,8 +70,13 @@ async def new_objects(git: Git, tips: Sequence[str], limits: Limits) -> AsyncGen
                 budget -= len(data)
                 commit = oid.decode() if kind == "commit" else commit
                 shown = path.decode("utf-8", "replace")
+                others = places.get(oid, ()) if kind == "blob" else ()
                 yield NewObject(
-                    kind, "" if kind == "tag" else commit, shown, _scannable(kind, data, len(oid) // 2)
+                    kind,
+                    "" if kind == "tag" else commit,
+                    shown,
+                    _scannable(kind, data, len(oid) // 2),
+                    tuple(other.decode("utf-8", "replace") for other in others if other != path),
                 )
         finally:
             feeding.cancel()

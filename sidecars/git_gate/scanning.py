@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sidecars.git_gate.objects import NewObject, new_objects
+from sidecars.git_gate.places import new_places
 from sidecars.git_gate.refusal import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from sidecars.git_gate.gitcmd import Git
     from sidecars.git_gate.policy import RefUpdate
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 _BATCH_BYTES = 4 * 1024 * 1024
 _BATCH_OBJECTS = 2000
+_BATCH_PATHS = 5000
+# An empty line: what runs over several lines, such as base64, ends there.
+_APART = b"\n\n"
 _ROTATE = "remove it from every commit of the push (git rebase), and treat a real secret as exposed"
 
 
@@ -64,11 +69,22 @@ async def _findings(
     found = await scanner.scan([NewObject("ref name", "", "", names)], deadline=deadline)
     tips = [update.new for update in updates if not update.deletes]
     if tips and not found:
-        async for batch in _batches(new_objects(git, tips, limits)):
-            found += await scanner.scan(batch, deadline=deadline)
-            if found:
-                break
+        places = await new_places(git, tips, limits)
+        async for batch in _batches(new_objects(git, tips, limits, places.of_object)):
+            if found := await scanner.scan(batch, deadline=deadline):
+                return found
+        found = await _findings_in_paths(scanner, places.added, deadline)
     return found
+
+
+async def _findings_in_paths(scanner: Scanner, added: Mapping[bytes, str], deadline: float) -> list[Finding]:
+    """Look at many paths at once, and at each for itself where there is something among them."""
+    paths = (NewObject("path", commit, "", path) for path, commit in added.items())
+    for batch in itertools.batched(paths, _BATCH_PATHS):
+        together = NewObject("path", batch[0].commit, "", _APART.join(each.data for each in batch))
+        if found := await scanner.scan([together], deadline=deadline):
+            return await scanner.scan(batch, deadline=deadline) or found
+    return []
 
 
 async def _batches(objects: AsyncGenerator[NewObject]) -> AsyncGenerator[list[NewObject]]:

@@ -21,6 +21,7 @@ class Limits:
     object_bytes: int = 64 * _MIB
     scan_bytes: int = 2048 * _MIB
     objects: int = 200_000
+    paths: int = 400_000
     refs: int = 100
     connections: int = 32
     git_processes: int = 6

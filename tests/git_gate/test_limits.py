@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sidecars.git_gate import engines, receive
+from sidecars.git_gate import engines, places, receive
 from sidecars.git_gate.gitcmd import Git
 from sidecars.git_gate.gitleaks import GitleaksScanner
 from sidecars.git_gate.objects import NewObject, new_objects
+from sidecars.git_gate.places import new_places
 from sidecars.git_gate.refusal import Refused
 from sidecars.git_gate.spec import Limits
 from sidecars.scan.gitleaks import find_binary
@@ -51,6 +53,7 @@ def refused(world: World, work: Path, reason: str, text: str = "") -> None:
         ),
         pytest.param({"scan_bytes": 1 << 20}, "too-large", "remote: git-gate: refused (too-large)", id="sum"),
         pytest.param({"objects": 2}, "too-large", "3 new objects, 2 can be scanned", id="objects"),
+        pytest.param({"paths": 0}, "too-large", "the push has more than 0 new paths", id="paths"),
         pytest.param(
             {"scan_s": 0.001}, "scanner-failed", "remote: git-gate: refused (scanner-failed)", id="time"
         ),
@@ -113,10 +116,59 @@ def test_what_cannot_be_listed_is_not_scanned(world: World) -> None:
 
     async def listed() -> list[NewObject]:
         git = Git(world.upstream, {})
-        return [each async for each in new_objects(git, ["f" * 40], Limits())]
+        return [each async for each in new_objects(git, ["f" * 40], Limits(), {})]
 
     with pytest.raises(Refused, match="cannot be listed"):
         asyncio.run(listed())
+
+
+def test_paths_that_cannot_be_listed_are_not_scanned(world: World) -> None:
+    with pytest.raises(Refused, match="cannot be listed"):
+        asyncio.run(new_places(Git(world.upstream, {}), ["f" * 40], Limits()))
+
+
+@pytest.mark.parametrize("failing", ["diff-tree", "cat-file"])
+def test_half_a_list_of_paths_is_none(world: World, tmp_path: Path, failing: str) -> None:
+    work = world.checkout(world.gate())
+    tip = world.commit(work)
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "git"
+    real = shutil.which("git")
+    program.write_text(
+        f'#!/bin/sh\ncase " $* " in *" {failing} "*) {real} "$@"; exit 1;; esac\nexec {real} "$@"\n'
+    )
+    program.chmod(0o755)
+    half = Git(work / ".git", {}).with_extra(PATH=f"{program.parent}:{os.environ['PATH']}")
+    with pytest.raises(Refused, match="cannot be listed"):
+        asyncio.run(new_places(half, [tip], Limits()))
+
+
+def multiplied(work: Path, levels: int) -> str:
+    """Return a commit of a few trees that hold one another eight times each."""
+    tree = git(work, "rev-parse", "HEAD^{tree}").stdout.strip()
+    for _ in range(levels):
+        listing = "".join(f"040000 tree {tree}\t{name}\n" for name in "abcdefgh")
+        argv = ["git", "mktree"]
+        made = subprocess.run(
+            argv, input=listing.encode(), cwd=work, env=clean_env(work), capture_output=True
+        )
+        tree = made.stdout.decode().strip()
+    return git(work, "commit-tree", tree, "-p", "HEAD", "-m", "m").stdout.strip()
+
+
+def test_more_paths_than_there_are_objects_are_refused(world: World) -> None:
+    world.limit(paths=1000)
+    work = world.checkout(world.gate())
+    git(work, "update-ref", "--no-deref", "HEAD", multiplied(work, 4))
+    refused(world, work, "too-large", "the push has more than 1000 new paths")
+
+
+def test_more_paths_than_git_may_hold_are_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "_MEMORY", 8 << 20)
+    world.limit(paths=10_000_000)
+    work = world.checkout(world.gate())
+    git(work, "update-ref", "--no-deref", "HEAD", multiplied(work, 5))
+    refused(world, work, "scanner-failed", "the new paths cannot be listed")
 
 
 def test_a_failure_of_the_gate_itself_refuses_and_is_recorded(

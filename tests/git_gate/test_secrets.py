@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .conftest import git
-from .fakes import aws_key, forge_token
+from .fakes import aws_key, forge_token, needle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -104,6 +104,55 @@ def test_in_a_new_name_of_old_content(shared: World, branch: Path) -> None:
     refused_push(shared, branch)
 
 
+def spread(secret: str) -> tuple[str, str]:
+    """Return a name and a path below it that make ``secret`` together; no part gives it away by itself."""
+    third = len(secret) // 3
+    return secret[:third], f"{secret[third : 2 * third]}/{secret[2 * third :]}"
+
+
+def test_spread_over_the_names_of_directories(shared: World, branch: Path) -> None:
+    start, end = spread(shared.needles[0])
+    shown = commit_and_refuse(shared, branch, {f"deep/{start}/{end}/file": "x\n"})
+    assert "the whole path of a file" in shown
+    assert end not in shown
+
+
+def test_spread_over_directories_that_have_another_name_as_well(shared: World, branch: Path) -> None:
+    start, end = spread(shared.needles[0])
+    commit_and_refuse(shared, branch, {f"a/{end}/file": "x\n", f"{start}/{end}/file": "x\n"})
+
+
+def test_spread_over_directories_in_a_later_commit(shared: World, branch: Path) -> None:
+    start, end = spread(shared.needles[0])
+    shared.commit(branch, f"a/{end}/file")
+    git(branch, "mv", "a", start)
+    commit_and_refuse(shared, branch, {})
+
+
+def test_spread_over_directories_of_a_merge_alone(shared: World, branch: Path) -> None:
+    start, end = spread(shared.needles[0])
+    shared.commit(branch, f"a/{end}/file")
+    one = git(branch, "rev-parse", "HEAD").stdout.strip()
+    git(branch, "checkout", "--quiet", "--detach", "origin/main")
+    shared.commit(branch, "two")
+    git(branch, "merge", "--quiet", "--no-commit", one)
+    commit_and_refuse(shared, branch, {f"{start}/{end}/file": "x\n"})
+
+
+def test_the_same_content_at_a_place_that_says_what_it_is(shared: World, branch: Path) -> None:
+    line = f"db.example.com:5432:app:app:{forge_token()[4:24]}\n"
+    commit_and_refuse(shared, branch, {"a.txt": line, "home/.pgpass": line})
+
+
+def commit_and_refuse(shared: World, work: Path, files: dict[str, str]) -> str:
+    for path, content in files.items():
+        (work / path).parent.mkdir(parents=True, exist_ok=True)
+        (work / path).write_text(content)
+    git(work, "add", "--all", "--force")
+    git(work, "commit", "--quiet", "--message", "m")
+    return refused_push(shared, work)
+
+
 def test_in_a_branch_name(shared: World, branch: Path) -> None:
     shared.commit(branch)
     refused_push(shared, branch, f"HEAD:refs/heads/{aws_key()}")
@@ -160,6 +209,43 @@ def test_in_a_tag(world: World) -> None:
     assert not world.upstream_ref("refs/tags/v1")
     git(work, "tag", "-a", "v2", "-m", "fine")
     git(work, "push", "origin", "v2")
+
+
+def test_spread_over_directories_below_a_tag(world: World) -> None:
+    start, end = spread(needle())
+    world.needles = (start + end,)
+    work = world.checkout(world.gate(allow_tags=True))
+    world.commit(work, f"{start}/{end}/file")
+    tree = git(work, "rev-parse", "HEAD^{tree}").stdout.strip()
+    git(work, "tag", "-a", "v1", "-m", "a tree", tree)
+    done = git(work, "push", "origin", "v1", check=False)
+    assert "remote: git-gate: refused (secret)" in done.stderr
+    assert not world.upstream_ref("refs/tags/v1")
+
+
+def test_the_same_directory_at_two_places_passes(world: World) -> None:
+    work = world.checkout(world.gate())
+    for place in ("one", "two/three", "two/four"):
+        new = world.commit(work, f"{place}/same/file")
+    git(work, "push", "origin", "HEAD:x")
+    assert world.upstream_ref("refs/heads/x") == new
+
+
+def test_paths_that_upstream_has_already_are_not_held_against_a_push(world: World) -> None:
+    start, end = spread(needle())
+    world.needles = (start + end,)
+    seed = world.tmp / "seed"
+    world.commit(seed, f"{start}/{end}/file", "old\n")
+    git(seed, "push", "--quiet", str(world.upstream), "main")
+    work = world.checkout(world.gate())
+    world.commit(work, f"{start}/{end}/file", "new\n")
+    git(work, "checkout", "--quiet", "-b", "side", "HEAD~2")
+    world.commit(work, "side")
+    git(work, "merge", "--quiet", "--no-edit", "main")
+    git(work, "rm", "--quiet", "-r", start)
+    new = world.commit(work, "last")
+    git(work, "push", "origin", "HEAD:x")
+    assert world.upstream_ref("refs/heads/x") == new
 
 
 def test_what_upstream_has_already_is_not_held_against_a_push(world: World) -> None:
