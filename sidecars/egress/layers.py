@@ -12,7 +12,7 @@ import h11
 from mitmproxy import http
 from mitmproxy.net.http.http1 import expected_http_body_size
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
+from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
@@ -26,6 +26,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._http1 import Http1Server, make_body_reader
 from mitmproxy.proxy.layers.tls import ClientTLSLayer
 
+from sidecars.egress.client import EgressLayer
 from sidecars.egress.exchange import Exchange
 from sidecars.egress.head import MAX_HEAD_BYTES, HeadError, head_length
 
@@ -128,8 +129,8 @@ class Front(layer.Layer):
         yield from ()
 
 
-def _http_layer(context: Context, mode: HTTPMode, owner: Owner) -> HttpLayer:
-    http_layer = HttpLayer(context, mode)
+def _http_layer(context: Context, mode: HTTPMode, owner: Owner) -> EgressLayer:
+    http_layer = EgressLayer(context, mode, owner.session)
     # A connection that is there already is used as it is, whatever protocol was negotiated.
     http_layer.connections[context.client] = StrictServer(context.fork(), owner)
     return http_layer

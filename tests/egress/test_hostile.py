@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import ssl
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,10 @@ from tests.egress.conftest import HOST, TOKEN
 from tests.egress.support import Client, Proxy, Upstream, running_proxy, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from tests.egress.support import UpstreamRequest
 
 
 @pytest.mark.parametrize("inside", [False, True], ids=["before CONNECT", "inside the tunnel"])
@@ -53,6 +57,62 @@ def test_a_body_is_not_taken_in_while_it_has_nowhere_to_go(tmp_path: Path, plain
                 client.send(b"x" * 100_000)
                 sent += 100_000
         assert sent < 50_000_000
+
+
+ENDLESS = [
+    pytest.param(b"HTTP/1.1 200 OK\r\n", b"x-a: b\r\n" * 1000, "head of the upstream's answer", id="headers"),
+    pytest.param(
+        b"HTTP/1.1 200 OK\r\nx-a: ", b"b" * 10_000, "head of the upstream's answer", id="one header"
+    ),
+    pytest.param(b"", b"HTTP/1.1 100 Continue\r\n\r\n", "still to come", id="continue"),
+    pytest.param(b"", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 100, "still to come", id="hints"),
+    pytest.param(b"", b"\r\n" * 10_000, "still to come", id="blank lines"),
+]
+
+
+@pytest.mark.parametrize(("start", "more", "reason"), ENDLESS)
+def test_an_answer_that_does_not_begin_fails(
+    tmp_path: Path, plain_upstream: Upstream, start: bytes, more: bytes, reason: str
+) -> None:
+    cut_off = threading.Event()
+
+    def stream(_request: UpstreamRequest, send: Callable[[bytes], None]) -> None:
+        try:
+            send(start)
+            for _ in range(20_000_000 // len(more)):
+                send(more)
+        except OSError:
+            cut_off.set()
+
+    plain_upstream.handler = stream
+    route = Route(host=HOST, scheme="http", upstream=plain_upstream.address)
+    with running_proxy(tmp_path, route) as proxy, proxy.client() as client:
+        answer = client.request("GET", f"http://{HOST}/", HOST)
+        assert answer.status == 502
+        assert reason in answer.json()["reason"]
+        assert cut_off.wait(30)
+        line = proxy.audit()[-1]
+        assert (line["decision"], line["status"], line["rule"]) == ("allow", 502, "upstream")
+
+
+def test_a_chunk_of_an_answer_that_does_not_begin_ends_it(tmp_path: Path, plain_upstream: Upstream) -> None:
+    cut_off = threading.Event()
+
+    def stream(_request: UpstreamRequest, send: Callable[[bytes], None]) -> None:
+        try:
+            send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
+            for _ in range(2000):
+                send(b"0" * 10_000)
+        except OSError:
+            cut_off.set()
+
+    plain_upstream.handler = stream
+    route = Route(host=HOST, scheme="http", upstream=plain_upstream.address)
+    with running_proxy(tmp_path, route) as proxy, proxy.client() as client:
+        client.send(f"GET http://{HOST}/ HTTP/1.1\r\nHost: {HOST}\r\n\r\n")
+        while client.read_some():
+            pass
+        assert cut_off.wait(30)
 
 
 def test_connections_are_limited(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:

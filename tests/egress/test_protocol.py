@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import socket
 import ssl
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sidecars.egress.routes import Route
 from tests.egress.conftest import HOST, TOKEN
-from tests.egress.support import Answer, Client, Proxy, Upstream, running_proxy, wait_until
+from tests.egress.support import (
+    Answer,
+    Client,
+    Proxy,
+    Upstream,
+    UpstreamRequest,
+    plain_response,
+    running_proxy,
+    wait_until,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def assert_untouched(proxy: Proxy, upstream: Upstream) -> None:
@@ -433,3 +446,19 @@ def test_a_refusal_arrives_even_while_a_large_body_is_being_sent(proxy: Proxy, u
         client.send(b"x" * 500_000)
         assert_block(client.read(), "path-not-allowed")
     assert_untouched(proxy, upstream)
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
+def test_what_an_upstream_says_before_its_answer_is_left_out(
+    tunnel: Client, upstream: Upstream, *, apart: bool
+) -> None:
+    early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+
+    def answer(_request: UpstreamRequest, send: Callable[[bytes], None]) -> None:
+        for part in [early, plain_response()] if apart else [early + plain_response()]:
+            send(part)
+
+    upstream.handler = answer
+    for _ in range(2):
+        got = tunnel.request("GET", "/open/x", HOST)
+        assert (got.status, got.body) == (200, b"ok")
