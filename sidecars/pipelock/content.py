@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass
@@ -88,23 +89,33 @@ def _json_strings(body: bytes) -> Iterator[bytes]:
             value = pending.pop()
             if isinstance(value, str):
                 yield value.encode("utf-8", "surrogatepass")
-            elif isinstance(value, dict):
-                pending.extend(reversed(cast("dict[str, object]", value).values()))
             elif isinstance(value, list):
                 pending.extend(reversed(cast("list[object]", value)))
 
 
 def _json_documents(body: bytes) -> Iterator[object]:
     try:
-        yield json.loads(body)
-    except RecursionError as error:
-        raise UnreadableError("too-deep") from error
+        yield _json(body)
     except ValueError:
         for line in body.splitlines():
-            try:
-                yield json.loads(line)
-            except (ValueError, RecursionError):
-                continue
+            with contextlib.suppress(ValueError):
+                yield _json(line)
+
+
+def _json(text: bytes) -> object:
+    """Parse ``text``, an object as the list of its values; a key may occur twice, a number have any length."""
+    try:
+        return json.loads(text, object_pairs_hook=_values, parse_int=_no_value)
+    except RecursionError as error:
+        raise UnreadableError("too-deep") from error
+
+
+def _values(pairs: list[tuple[str, object]]) -> list[object]:
+    return [value for _, value in pairs]
+
+
+def _no_value(_number: str) -> None:
+    return None
 
 
 def _parts(body: bytes, boundary: str) -> Iterator[bytes]:

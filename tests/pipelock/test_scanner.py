@@ -83,6 +83,11 @@ BODIES: dict[str, tuple[bytes, str, str]] = {
     "json-split": (json.dumps(_split_json).encode(), JSON, ""),
     "json-split-backwards": (json.dumps(dict(enumerate(HALVES[::-1]))).encode(), JSON, ""),
     "json-lines-split": ("\n".join(json.dumps({"p": part}) for part in HALVES).encode(), "text/json", ""),
+    "json-split-beside-a-long-number": (
+        json.dumps({"n": 0, **_split_json}).replace("0", "1" * 5000, 1).encode(), JSON, "",
+    ),
+    "json-split-over-one-key": (("{" + ",".join(f'"p":"{part}"' for part in HALVES) + "}").encode(), JSON, ""),
+    "json-split-over-numbers": (json.dumps([x for part in HALVES for x in (1, part)]).encode(), JSON, ""),
     "json-duplicate-key": (b'{"a":"' + SECRET.encode() + b'","a":"x"}', JSON, ""),
     "json-base64": (json.dumps({"a": base64.b64encode(f"zz{SECRET}".encode()).decode()}).encode(), JSON, ""),
     "json-base64-gzip": (json.dumps({"a": PACKED}).encode(), JSON, ""),
@@ -124,6 +129,7 @@ UNREADABLE: dict[str, tuple[bytes, str, str, str]] = {
     "costly-codec": (b"bcher-kva", "text/plain; charset=punycode", "", "unknown-encoding"),
     "wrong-charset": (b"\xff\xfe\xfd", "text/plain; charset=gb18030", "", "unknown-encoding"),
     "seven-zip": (b"7z\xbc\xaf\x27\x1c" + bytes(90), "application/octet-stream", "", "unknown-encoding"),
+    "deep-json-line": (b"{}\n" + b"[" * 200_000 + b"]" * 200_000, "application/json", "", "too-deep"),
     "deep-json": (b"[" * 200_000 + b"]" * 200_000, "application/json", "", "too-deep"),
 }
 
