@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sidecars.supervise import reports
 from sidecars.supervise.activity import BadEvent
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_CONNECTIONS = 64
+HEAD_TIMEOUT_S = 10.0
 BODY_TIMEOUT_S = 10.0
 MAX_DEPTH = 16
 _LINGER_BYTES = 1024 * 1024
@@ -49,12 +51,45 @@ async def run(server: Server[Any, Any], taken: Reports, listeners: Sequence[sock
         max_request_body_size=MAX_BODY_BYTES,
     )
     config = uvicorn.Config(
-        Guard(manager, taken), interface="asgi3", http="h11", ws="none", lifespan="off", log_config=None,
+        Guard(manager, taken), interface="asgi3", http=Impatient, ws="none", lifespan="off", log_config=None,
         access_log=False, limit_concurrency=MAX_CONNECTIONS, server_header=False, date_header=False,
         proxy_headers=False, timeout_graceful_shutdown=1,
     )  # fmt: skip
     async with manager.run():
         await uvicorn.Server(config).serve(sockets=list(listeners))
+
+
+class Impatient(H11Protocol):
+    """Closes a connection on which no request begins: neither the first one, nor the next after an answer."""
+
+    _waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next one."""
+        self._wait()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._stop()
+        self._waiting = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+
+    def _stop(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def _give_up(self) -> None:
+        if not self.cycle or self.cycle.response_complete:
+            self.transport.close()
 
 
 class Guard:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.supervise.support import Server, until
+from sidecars.supervise import web
+from tests.supervise.support import HEADERS, Server, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,3 +146,23 @@ def test_idle_and_garbage_connections_do_not_end_the_service(server: Server) -> 
     for connection in idle:
         connection.close()
     until(server.is_well, "service after it")
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["at first", "after an answer"])
+@pytest.mark.parametrize(
+    "then", [b"", b"P", b"POST / HTTP/1.1\r\nHost: "], ids=["nothing", "a byte", "half a head"]
+)
+def test_a_request_that_does_not_begin_ends_its_connection(
+    server: Server, monkeypatch: pytest.MonkeyPatch, then: bytes, *, answered: bool
+) -> None:
+    monkeypatch.setattr(web, "HEAD_TIMEOUT_S", 0.3)
+    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    with contextlib.closing(client):
+        client.connect()
+        connection = client.sock
+        if answered:
+            client.request("POST", "/", json.dumps(LIST), HEADERS)
+            assert client.getresponse().read()
+        connection.sendall(then)
+        while connection.recv(65536):
+            pass
