@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from backends.contract import Bottle, BottleBackend, BottlePlan
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 MACHINE_IMAGE = os.environ.get("BOTTLEMUX_TEST_MACHINE_IMAGE", "/srv/image")
 """A root file system for microVMs, where they boot at all."""
 WRITES_AT_THE_END = """

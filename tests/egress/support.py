@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sidecars.egress.scan import ContentScanner
     from sidecars.secrets import SecretSource
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 type Handler = Callable[["UpstreamRequest", Callable[[bytes], None]], None]
 
