@@ -47,6 +47,18 @@ def prepare_sidecar(name: str, log: Path, parent: int) -> None:
     redirect_output(log)
 
 
+def keep_only(*descriptors: int) -> None:
+    """Close all of this process's descriptors but ``descriptors`` and the standard streams.
+
+    For a fork that never returns to what it was forked from: the objects there no longer hold what they say.
+    """
+    kept = {0, 1, 2, *descriptors}
+    for number in [int(name) for name in os.listdir("/proc/self/fd")]:
+        if number not in kept:
+            with contextlib.suppress(OSError):  # the one that listed them is closed already
+                os.close(number)
+
+
 def _restore_signals(*numbers: signal.Signals) -> None:
     signal.set_wakeup_fd(-1)
     for number in numbers:

@@ -21,7 +21,7 @@ from sidecars import children
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 START_TIMEOUT_S = 20.0
@@ -58,10 +58,9 @@ class _Service:
 
 @dataclass
 class Services:
-    """All sidecars of a bottle. ``private`` are descriptors of their parent's that none of them may keep."""
+    """All sidecars of a bottle. None of them keeps a descriptor of their parent's but its own listener."""
 
     log_dir: Path
-    private: Sequence[int]
     log: Callable[[str], object]
     _all: dict[str, _Service] = field(default_factory=dict[str, _Service])
 
@@ -143,11 +142,7 @@ class Services:
         code = 1
         try:
             children.prepare_sidecar(service.name, self.log_dir / f"{service.name}.log", parent)
-            for descriptor in self.private:
-                os.close(descriptor)
-            for other in self._all.values():
-                if other is not service:
-                    other.listener.close()
+            children.keep_only(service.listener.fileno(), ready)
             module = import_module(MODULES[service.name])
             asyncio.run(
                 module.serve(service.spec, [service.listener], on_ready=lambda: _write_and_close(ready))

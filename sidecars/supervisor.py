@@ -66,8 +66,7 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, zygote.ignore)
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         self._sync, self._theirs = socket.socketpair()
-        private = (self.lock, self._sync.fileno(), self._wakeup, write_end)
-        self._services = Services(self.spec.log_dir, private, _log)
+        self._services = Services(self.spec.log_dir, _log)
         self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._logs = {
             name: Log.from_now(self.spec.log_dir / f"{name}.log") for name in ("bottle", *self.spec.services)
