@@ -34,6 +34,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 _PR_SET_SECCOMP = 22
 _SECCOMP_MODE_FILTER = 2
 _LAST_CAPABILITY = 63
+_KIND, _PIPE = 0o170000, 0o010000
 _NOT_CONFINED = 125
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
@@ -83,12 +84,23 @@ def confine(settings: Settings) -> None:
     for number in range(_LAST_CAPABILITY + 1):
         if libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0 and ctypes.get_errno() != errno.EINVAL:
             raise OSError(ctypes.get_errno(), "a capability cannot be given up")
+    _own_streams(user, group)
     os.setgroups([])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
     _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no-new-privileges")
     for program in filters:
         _check(libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0), "filter")
+
+
+def _own_streams(user: int, group: int) -> None:
+    """Give the pipes and the terminal of the standard streams to the user, who may open ``/dev/stderr`` then."""
+    for stream in range(3):
+        try:
+            if os.isatty(stream) or os.fstat(stream).st_mode & _KIND == _PIPE:
+                os.fchown(stream, user, group)
+        except OSError:
+            continue
 
 
 def _narrow(libc: ctypes.CDLL, writable: list[str]) -> None:

@@ -238,6 +238,14 @@ class TestConfinement:
             Path(other, "a").touch()
 
     @as_root
+    def test_its_streams_can_be_opened_by_name(self, guest: Path, tmp_path: Path) -> None:
+        (tmp_path / "ready").touch()
+        done = self.confined(
+            guest, tmp_path / "ready", "sh", "-c", "echo out >/dev/stdout; echo err >/dev/stderr"
+        )
+        assert (done.stdout, done.stderr) == ("out\n", "err\n")
+
+    @as_root
     def test_exit_codes_are_a_shells(self, guest: Path, tmp_path: Path) -> None:
         (tmp_path / "ready").touch()
         codes = [
