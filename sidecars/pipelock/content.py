@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import re
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ _DECODABLE = re.compile(
     r"|iso-2022-(?:jp|kr)|koi8-[ru]|macintosh|tis-620"
 )
 _MOST_PARTS = 10_000
+_TAG = re.compile(r"<[^<>]*>")
+_ATTRIBUTE = re.compile(r"""=\s*(?:"([^"<>]*)"|'([^'<>]*)')""")
+_VERBATIM = re.compile(r"<!\[CDATA\[|\]\]>")
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def query_values(url: bytes) -> list[bytes]:
 def body_values(body: bytes, media: MediaType) -> list[bytes]:
     """Return the values in ``body`` by its type, in order; none when nothing tells of a structure.
 
-    JSON is recognised by its first character too, for receivers do not all insist on the type.
+    JSON and XML are recognised by their first character too, for receivers do not all insist on the type.
     """
     if media.boundary:
         return list(_parts(body, media.boundary))
@@ -73,12 +77,28 @@ def body_values(body: bytes, media: MediaType) -> list[bytes]:
         return _pairs(body)
     if media.name.endswith("json") or body.lstrip()[:1] in {b"{", b"["}:
         return list(_json_strings(body))
+    if media.name.endswith("xml") or body.lstrip()[:1] == b"<":
+        return list(_xml_values(body))
     return []
 
 
 def _pairs(query: bytes) -> list[bytes]:
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
+    """Return the values; where there is a semicolon, also those of who takes it for a separator."""
+    text = query.decode("latin-1")
+    readings = dict.fromkeys((text, text.replace(";", "&")))
+    pairs = [
+        pair for each in readings for pair in parse_qsl(each, keep_blank_values=True, encoding="latin-1")
+    ]
     return [value.encode("latin-1") for _, value in pairs]
+
+
+def _xml_values(body: bytes) -> Iterator[bytes]:
+    """Yield the text between tags, then the attributes: also of what is malformed, as lenient receivers read it."""
+    text = _VERBATIM.sub("", body.decode("utf-8", "surrogateescape"))
+    attributes = (double or single for double, single in _ATTRIBUTE.findall(text))
+    for value in (*_TAG.split(text), *attributes):
+        if found := html.unescape(value).strip():
+            yield found.encode("utf-8", "surrogateescape")
 
 
 def _json_strings(body: bytes) -> Iterator[bytes]:

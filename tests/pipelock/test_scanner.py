@@ -47,6 +47,7 @@ HEADS = {
     "url-percent-twice": ("GET", "https://a.test/?q=" + quote("".join(f"%{ord(c):02X}" for c in SECRET)), []),
     "url-parameter-name": ("GET", f"https://a.test/?{SECRET}=1", []),
     "url-split": ("GET", "https://a.test/?" + "&".join(f"p{i}={part}" for i, part in enumerate(HALVES)), []),
+    "url-split-by-semicolons": ("GET", "https://a.test/?" + ";".join(f"p={part}" for part in HALVES), []),
     "url-split-backwards": ("GET", "https://a.test/?" + "&".join(f"p={part}" for part in HALVES[::-1]), []),
     "url-split-path": ("GET", "https://a.test/" + "/".join(HALVES), []),
     "url-base64": ("GET", "https://a.test/" + base64.urlsafe_b64encode(f"k={SECRET}".encode()).decode(), []),
@@ -68,6 +69,7 @@ def test_heads(method: str, url: str, headers: list[tuple[str, str]]) -> None:
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json; charset=utf-8"
 FORM_DATA = "multipart/form-data; boundary=XyZ"
+_attributes = " ".join(f"p{i} = '&#{ord(part[0])};{part[1:]}'" for i, part in enumerate(HALVES))
 _split_json = {f"p{i}": {"x": [part]} for i, part in enumerate(HALVES)}
 BODIES: dict[str, tuple[bytes, str, str]] = {
     "text": (f"note {SECRET}".encode(), "text/plain", ""),
@@ -80,6 +82,10 @@ BODIES: dict[str, tuple[bytes, str, str]] = {
     "json": (json.dumps({"a": [1, {"b": SECRET}]}).encode(), JSON, ""),
     "json-key": (json.dumps({SECRET: 1}).encode(), JSON, ""),
     "json-escaped": (b'{"a":"' + b"".join(b"\\u%04x" % byte for byte in SECRET.encode()) + b'"}', JSON, ""),
+    "form-split-by-semicolons": (";".join(f"p={part}" for part in HALVES).encode(), FORM, ""),
+    "xml-split": (("<a>" + "".join(f"<p> {part}\n</p>" for part in HALVES) + "</a>").encode(), "text/xml", ""),
+    "xml-split-verbatim": ("".join(f"<p><![CDATA[{part}]]></p>" for part in HALVES).encode(), "", ""),
+    "xml-split-attributes": (f"<a {_attributes}/>".encode(), "application/soap+xml", ""),
     "json-split": (json.dumps(_split_json).encode(), JSON, ""),
     "json-split-backwards": (json.dumps(dict(enumerate(HALVES[::-1]))).encode(), JSON, ""),
     "json-lines-split": ("\n".join(json.dumps({"p": part}) for part in HALVES).encode(), "text/json", ""),
