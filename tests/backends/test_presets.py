@@ -89,13 +89,13 @@ def user(tmp_path: Path) -> Iterator[World]:
     world.close()
 
 
-# A run is a line of its arguments; a conversation is kept where the real program keeps one.
+# A conversation is kept where the real program keeps one. A run is a line of its arguments, written when all else is.
 STAND_IN = """#!/bin/sh
-printf '[%s]' "$@" >> /workspace/runs
-echo >> /workspace/runs
 {instructions}
 mkdir -p "$(dirname "$HOME/{conversation}")"
 echo x > "$HOME/{conversation}"
+printf '[%s]' "$@" >> /workspace/runs
+echo >> /workspace/runs
 exec sleep 60
 """
 
