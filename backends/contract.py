@@ -34,8 +34,8 @@ class BottleSpec:
     ``directory`` is the operator's absolute project directory. ``secrets`` are where the credentials come from, by
     the name the bottle sees; those missing on this machine are absent and their routes refuse. ``resumed`` says that
     the bottle's home and workspace exist already, except that a ``lost_home`` is made anew. ``session_id`` is the
-    UUID that a fresh conversation gets. ``pipelock_binary`` is what scans: ``builtin``, or the operator's pipelock by
-    its absolute path.
+    UUID that a fresh conversation gets. ``pipelock_binary`` is what scans requests, ``gitleaks_binary`` what scans
+    pushes: ``builtin``, or the operator's program by its absolute path.
     """
 
     identity: str
@@ -50,6 +50,7 @@ class BottleSpec:
     session_id: str = ""
     secrets: Mapping[str, SecretSource] = field(default_factory=dict["str", "SecretSource"], repr=False)
     pipelock_binary: str = "builtin"
+    gitleaks_binary: str = "builtin"
 
     @property
     def makes_home(self) -> bool:

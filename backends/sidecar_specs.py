@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bottlemux.errors import UsageError
@@ -71,6 +72,7 @@ def git_gate(spec: BottleSpec) -> GitGateSpec | None:
         audit_file=spec.files.audit,
         needles=tuple(_readable(SecretStore(spec.secrets))),
         proposals_dir=spec.files.proposals,
+        gitleaks=None if spec.gitleaks_binary == "builtin" else Path(spec.gitleaks_binary),
     )
 
 

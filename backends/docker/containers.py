@@ -206,8 +206,8 @@ def shown_files(plan: DockerPlan) -> list[Path]:
     named = {route.upstream_ca for route in bottle.egress.routes if route.upstream_ca}
     if not plan.is_elsewhere:
         named |= {str(remote.identity_file) for remote in bottle.git}
-    if plan.spec.pipelock_binary.startswith("/"):
-        named.add(plan.spec.pipelock_binary)
+    engines = (plan.spec.pipelock_binary, plan.spec.gitleaks_binary)
+    named |= {engine for engine in engines if engine.startswith("/")}
     return [Path(path).expanduser() for path in sorted(named)]
 
 

@@ -246,16 +246,17 @@ def _programs(user: int) -> list[int]:
     found: list[int] = []
     for name in os.listdir("/proc"):
         try:
-            if name.isdigit() and os.stat("/proc/" + name).st_uid == user and _runs(name):
+            if name.isdigit() and _runs_as(name, user):
                 found.append(int(name))
         except OSError:
             continue
     return found
 
 
-def _runs(name: str) -> bool:
-    with open(f"/proc/{name}/stat", "rb") as stream:
-        return stream.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+def _runs_as(name: str, user: int) -> bool:
+    with open(f"/proc/{name}/status", "rb") as stream:
+        fields = dict(line.split(b":", 1) for line in stream.read().splitlines() if b":" in line)
+    return int(fields[b"Uid"].split()[0]) == user and fields[b"State"].split()[0] not in (b"Z", b"X")
 
 
 def prepare(settings: confine.Settings) -> None:

@@ -36,7 +36,7 @@ def run(context: Context, options: argparse.Namespace) -> int:
         return 0
     logs = [str(audit.with_name(audit.name + ".1")), str(audit)]
     if options.json:
-        lines = ",\n".join(line for _log, line in follow(logs, forever=False))
+        lines = ",\n".join(line for _log, line in follow(logs, forever=False) if _is_whole(line))
         sys.stdout.write(f"[\n{lines}\n]\n")
     elif not show(logs):
         console.remark("nothing was asked of the network")
@@ -54,6 +54,14 @@ def show(logs: Sequence[Path | str], *, forever: bool = False, as_json: bool = F
         sys.stdout.flush()
         found = True
     return found
+
+
+def _is_whole(line: str) -> bool:
+    """Tell whether ``line`` is a record: one that was torn where the disk was full stands whole on the next line."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def _shown(line: str) -> str:

@@ -87,7 +87,7 @@ def _backends(_paths: Paths) -> Names:
 
 
 def _services(_paths: Paths) -> Names:
-    return dict.fromkeys(("egress", "git-gate", "pipelock", "supervise", "supervisor"), "log")
+    return dict.fromkeys(("bottle", "egress", "git-gate", "supervise", "supervisor"), "log")
 
 
 def _proposals(paths: Paths) -> Names:

@@ -48,6 +48,7 @@ COMMANDS = {
 _INTERRUPTED = 130
 _SHOWN_FRAMES = 4
 _BELOW_HINT = " " * len("hint: ")
+_SOCKET_NAME = "--socket-name"
 _FOR_PROGRAMS = frozenset({"start", "exec"})
 
 
@@ -185,7 +186,13 @@ def _divided(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _command_in(words: Sequence[str]) -> str | None:
-    return next((word for word in words if word in COMMANDS), None)
+    rest = iter(words)
+    for word in rest:
+        if word == _SOCKET_NAME:
+            next(rest, None)
+        elif word in COMMANDS:
+            return word
+    return None
 
 
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
@@ -214,7 +221,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 def _add_socket_name(parser: argparse.ArgumentParser, *, default: str | None) -> None:
     parser.add_argument(
-        "--socket-name",
+        _SOCKET_NAME,
         metavar="NAME",
         default=default,
         help="use the tmux server of this name (tmux -L NAME)",

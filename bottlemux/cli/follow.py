@@ -9,6 +9,7 @@ TYPE_CHECKING = False  # a pane that follows a log stays for as long as its bott
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
 _PAUSE_S = 0.2
 
@@ -18,24 +19,42 @@ class Tail:
 
     def __init__(self, path: Path | str) -> None:
         self.path = path
-        self._offset = 0
-        self._inode = 0
+        self._stream: BinaryIO | None = None
         self._rest = b""
 
     def new_lines(self) -> list[str]:
-        """Return the lines that were completed since the last call."""
-        try:
-            status = os.stat(self.path)  # noqa: PTH116
-            if status.st_ino != self._inode or status.st_size < self._offset:
-                self._offset, self._inode, self._rest = 0, status.st_ino, b""
-            with open(self.path, "rb") as stream:  # noqa: PTH123
-                stream.seek(self._offset)
-                data = stream.read()
-        except FileNotFoundError:
-            return []
-        self._offset += len(data)
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        """Return the lines that were completed since the last call, of a file that was replaced its last ones."""
+        lines = self._read()
+        if self._was_replaced():
+            lines += self._read()  # what came between
+            self._rest = b""
+            if self._stream is not None:
+                self._stream.close()
+            self._stream = self._opened()
+            lines += self._read()
         return [line.decode(errors="replace") for line in lines]
+
+    def _read(self) -> list[bytes]:
+        if self._stream is None:
+            return []
+        if os.fstat(self._stream.fileno()).st_size < self._stream.tell():
+            self._stream.seek(0)
+            self._rest = b""
+        *lines, self._rest = (self._rest + self._stream.read()).split(b"\n")
+        return lines
+
+    def _was_replaced(self) -> bool:
+        try:
+            now = os.stat(self.path)  # noqa: PTH116
+        except FileNotFoundError:
+            return False
+        return self._stream is None or os.fstat(self._stream.fileno()).st_ino != now.st_ino
+
+    def _opened(self) -> BinaryIO | None:
+        try:
+            return open(self.path, "rb", buffering=0)  # noqa: PTH123
+        except FileNotFoundError:
+            return None
 
 
 def follow[PathT: (Path, str)](paths: Sequence[PathT], *, forever: bool) -> Iterator[tuple[PathT, str]]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 VARIABLES = {
     "BOTTLEMUX_BACKEND": "what runs bottles, unless --backend says otherwise",
+    "BOTTLEMUX_BASE_IMAGE": "the image that Docker's are built from",
+    "BOTTLEMUX_BUILD_CA": "a file of certificate authorities that builds of images trust besides",
     "BOTTLEMUX_CONFIG_DIR": "settings and manifests; default: $XDG_CONFIG_HOME/bottlemux",
     "BOTTLEMUX_STATE_DIR": "what outlives a bottle's run; default: $XDG_STATE_HOME/bottlemux",
     "BOTTLEMUX_TMUX_SOCKET": "the tmux server to use, by name",

@@ -18,12 +18,12 @@ def arguments_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 def subparsers_of(parser: argparse.ArgumentParser) -> dict[str, tuple[argparse.ArgumentParser, str]]:
-    """Return the commands below ``parser`` by name, each with its line of help."""
+    """Return the commands below ``parser`` by name, each with its line of help; not those that have none to hide."""
     for action in arguments_of(parser):
         if isinstance(action, argparse._SubParsersAction):  # pyright: ignore[reportPrivateUsage]
             helps = {item.dest: item.help or "" for item in action._choices_actions}  # pyright: ignore
             inner = cast("dict[str, argparse.ArgumentParser]", action.choices)  # pyright: ignore
-            return {name: (below, helps.get(name, "")) for name, below in inner.items()}
+            return {name: (below, helps[name]) for name, below in inner.items() if name in helps}
     return {}
 
 

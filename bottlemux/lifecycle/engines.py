@@ -23,11 +23,29 @@ def pipelock_binary(context: Context) -> str:
     """
     chosen = load_config(context.paths).engines.pipelock
     if chosen == "auto":
-        found = shutil.which("pipelock", path=context.environ.get("PATH", os.defpath))
+        found = shutil.which("pipelock", path=_search_path(context))
         return os.path.abspath(found) if found else BUILTIN  # noqa: PTH100 - links stay as they are
+    return _checked(context, "pipelock", chosen)
+
+
+def gitleaks_binary(context: Context) -> str:
+    """Return ``builtin``, or the absolute path of the gitleaks that scans pushes, as :func:`pipelock_binary`."""
+    chosen = load_config(context.paths).engines.gitleaks
+    if chosen == "auto":
+        from sidecars.scan.gitleaks import find_binary
+
+        return str(find_binary(_search_path(context)) or BUILTIN)
+    return _checked(context, "gitleaks", chosen)
+
+
+def _search_path(context: Context) -> str:
+    return context.environ.get("PATH", os.defpath)
+
+
+def _checked(context: Context, name: str, chosen: str) -> str:
     if chosen != BUILTIN and shutil.which(chosen) is None:
         raise UnavailableError(
-            f"the pipelock engine {chosen!r} is not an executable file",
-            hint=f'install it, or write pipelock = "builtin" under [engines] in {context.paths.config_file}',
+            f"the {name} engine {chosen!r} is not an executable file",
+            hint=f'install it, or write {name} = "builtin" under [engines] in {context.paths.config_file}',
         )
     return chosen

@@ -14,7 +14,7 @@ from bottlemux.errors import UsageError
 from bottlemux.identity import new_slug
 from bottlemux.lifecycle import conversations
 from bottlemux.lifecycle.credentials import find_sources
-from bottlemux.lifecycle.engines import pipelock_binary
+from bottlemux.lifecycle.engines import BUILTIN, gitleaks_binary, pipelock_binary
 from bottlemux.manifest.config import load_config
 from bottlemux.manifest.loader import resolve
 from bottlemux.session.layout_files import find_window
@@ -98,9 +98,10 @@ def plan_start(context: Context, request: StartRequest) -> Planned:
         session_id=str(uuid.uuid4()),
         secrets=find_sources(resolved.bottle, context.environ),
         pipelock_binary=pipelock_binary(context),
+        gitleaks_binary=gitleaks_binary(context) if resolved.bottle.git else BUILTIN,
     )
     _check_workspace(backend, spec)
-    layout = request.layout or resolved.agent.layout
+    layout = request.layout or resolved.agent.layout or load_config(context.paths).layout
     find_window(layout, request.agent, context.paths, directory)
     return Planned(backend, backend.prepare(spec), layout)
 
@@ -133,6 +134,7 @@ def plan_resume(context: Context, record: Metadata, backend_name: str | None = N
         session_id=record.session_id if conversations.is_session_id(record.session_id) else "",
         secrets=find_sources(resolved.bottle, context.environ),
         pipelock_binary=pipelock_binary(context),
+        gitleaks_binary=gitleaks_binary(context) if resolved.bottle.git else BUILTIN,
     )
     _check_workspace(backend, spec)
     return Planned(backend, backend.prepare(spec), record.layout)

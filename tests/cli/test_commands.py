@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,35 @@ def test_exec_as_another_user_is_refused(world: World, slug: str) -> None:
 
 def test_a_unique_prefix_names_a_bottle(world: World, slug: str) -> None:
     assert world.run("exec", slug[:-1], "--", "echo", "here") == "here\n"
+
+
+def test_the_layout_is_the_configurations_where_nobody_says_another(world: World) -> None:
+    settings = world.config / "config.toml"
+    settings.write_text('layout = "solo"\n')
+    world.manifest("agents", "wide", "bottle: quiet\nprogram: [bash]\nlayout: default")
+    try:
+        shown = [
+            re.findall(r"^ *layout +(\S+)", world.run("start", "--dry-run", *words), re.MULTILINE)
+            for words in (["shell"], ["wide"], ["shell", "--layout", "review"])
+        ]
+    finally:
+        settings.unlink()
+    assert shown == [["solo"], ["default"], ["review"]]
+
+
+def test_an_audit_with_a_torn_line_is_a_document(world: World) -> None:
+    bottle = world.bottle("torn-00000")
+    bottle.mkdir(parents=True)
+    whole = '{"ts":"2020-01-01T00:00:00.000Z","decision":"block"}'
+    (bottle / "audit.jsonl").write_text(f"{whole[:9]}\n\n{whole}\n")
+    assert json.loads(world.run("audit", "torn-00000", "--json")) == [json.loads(whole)]
+    shutil.rmtree(bottle)
+
+
+def test_the_name_of_a_tmux_server_may_be_that_of_a_command(world: World) -> None:
+    assert world.run("--socket-name", "list", "status", "--help") == world.run("status", "--help")
+    done = world.try_run("--socket-name", "list", "no-such-command")
+    assert (done.returncode, "no-such-command" in done.stderr) == (2, True)
 
 
 def test_a_refusal_is_in_the_audit(world: World, slug: str) -> None:

@@ -105,3 +105,8 @@ def test_a_schema_refuses_what_is_not_printed() -> None:
 def test_schemas_are_printed(world: World) -> None:
     assert json.loads(world.run("help", "--schema", "status"))["title"] == "Bottles"
     assert world.try_run("help", "--schema", "x").returncode == 4
+
+
+def test_the_manual_and_the_reference_leave_out_what_has_no_help() -> None:
+    assert "keys load" not in manual_page()
+    assert "keys install" in manual_page()

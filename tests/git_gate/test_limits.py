@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from sidecars.git_gate.gitleaks import GitleaksScanner
 from sidecars.git_gate.objects import NewObject, new_objects
 from sidecars.git_gate.places import new_places
 from sidecars.git_gate.refusal import Refused
-from sidecars.git_gate.spec import Limits
+from sidecars.git_gate.spec import GitGateSpec, Limits
 from sidecars.scan.gitleaks import find_binary
 
 from .conftest import clean_env, git
@@ -120,6 +121,13 @@ def test_what_cannot_be_listed_is_not_scanned(world: World) -> None:
 
     with pytest.raises(Refused, match="cannot be listed"):
         asyncio.run(listed())
+
+
+def test_gitleaks_is_asked_where_the_gate_is_given_one(tmp_path: Path) -> None:
+    spec = GitGateSpec("s", (), tmp_path, tmp_path / "audit.jsonl")
+    assert isinstance(engines.make_scanner(spec), engines.BuiltinScanner)
+    given = replace(spec, gitleaks=tmp_path / "gitleaks")
+    assert isinstance(engines.make_scanner(given), engines.BothScanner)
 
 
 def test_paths_that_cannot_be_listed_are_not_scanned(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bottlemux.errors import UnavailableError
 from bottlemux.lifecycle.context import Context
-from bottlemux.lifecycle.engines import pipelock_binary
+from bottlemux.lifecycle.engines import gitleaks_binary, pipelock_binary
 from bottlemux.manifest.problems import ManifestError
 from bottlemux.paths import Paths
 from tests.e2e.world import World, until
@@ -37,14 +37,14 @@ def plain(tmp_path: Path) -> Iterator[Upstream]:
     server.close()
 
 
-def choose(directory: Path, engine: str) -> Context:
+def choose(directory: Path, engine: str, role: str = "pipelock") -> Context:
     environ = {
         "HOME": str(directory),
         "BOTTLEMUX_CONFIG_DIR": str(directory),
         "BOTTLEMUX_STATE_DIR": str(directory / "state"),
         "PATH": str(directory / "bin"),
     }
-    (directory / "config.toml").write_text(f"[engines]\npipelock = {json.dumps(engine)}\n")
+    (directory / "config.toml").write_text(f"[engines]\n{role} = {json.dumps(engine)}\n")
     return Context(Paths.from_environ(environ), environ, directory)
 
 
@@ -71,6 +71,18 @@ def test_a_path_that_is_no_program_is_refused_before_anything_is_made(tmp_path: 
             pipelock_binary(choose(tmp_path, str(tmp_path / path)))
     with pytest.raises(ManifestError, match="absolute path"):
         pipelock_binary(choose(tmp_path, "pipelock"))
+
+
+def test_what_scans_pushes_is_the_one_of_the_configuration(tmp_path: Path) -> None:
+    own = tmp_path / "bin" / "gitleaks"
+    own.parent.mkdir()
+    shutil.copy("/bin/true", own)
+    assert gitleaks_binary(choose(tmp_path, "auto", "gitleaks")) == str(own)
+    assert gitleaks_binary(choose(tmp_path, "builtin", "gitleaks")) == "builtin"
+    other = shutil.copy(own, tmp_path / "other")
+    assert gitleaks_binary(choose(tmp_path, str(other), "gitleaks")) == str(other)
+    with pytest.raises(UnavailableError, match=r"the gitleaks engine .* is not an executable"):
+        gitleaks_binary(choose(tmp_path, str(tmp_path / "missing"), "gitleaks"))
 
 
 SCRIPT = """
