@@ -22,6 +22,7 @@ from bottlemux.state.liveness import is_alive
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backends.contract import Bottle
     from bottlemux.lifecycle.context import Context
     from bottlemux.state.metadata import Metadata
     from sidecars.supervise.proposal import Proposal
@@ -66,34 +67,36 @@ class Rebuilding:
         if not is_alive(files) and stopped_at(files):
             return _LATER
         is_back = is_alive(files) and planned.backend.image_of(record.identity) == image
-        if is_back and self._show_again(record, proposal):
+        if is_back and (bottle := running.running_bottle(self._context, record)) is not None:
+            self._show(record, bottle, proposal, anew=False)
             return ""
         try:
-            self._bring_back(record, proposal)
+            record, bottle = self._bring_back(record)
         except BottlemuxError:
             self._undo(record, former)
             raise
+        self._show(record, bottle, proposal, anew=True)
         return ""
 
-    def _show_again(self, record: Metadata, proposal: Proposal) -> bool:
-        """Start what ended in the window of a bottle that was brought back; say whether all of the bottle runs."""
-        bottle = running.running_bottle(self._context, record)
-        if bottle is None:
-            return False
-        running.show(self._context, record, bottle, anew=False, said=_told(proposal))
-        remember(self._context)
-        return True
-
-    def _bring_back(self, record: Metadata, proposal: Proposal) -> None:
+    def _bring_back(self, record: Metadata) -> tuple[Metadata, Bottle]:
         context = self._context
         self._say(f"{record.identity}: ends, and comes back in the new image")
         remember(context)
         if (bottle := running.running_bottle(context, record)) is not None:
             bottle.close()
         # Planned anew: the running bottle had things of its own in the project, which are gone with it.
-        record, bottle = running.relaunch(context, record, plan_resume(context, record))
-        running.show(context, record, bottle, anew=True, said=_told(proposal))
-        remember(context)
+        return running.relaunch(context, record, plan_resume(context, record))
+
+    def _show(self, record: Metadata, bottle: Bottle, proposal: Proposal, *, anew: bool) -> None:
+        """Show the bottle in its window; that it cannot be shown changes nothing about what it has now."""
+        try:
+            running.show(self._context, record, bottle, anew=anew, said=_told(proposal))
+            remember(self._context)
+        except BottlemuxError as error:
+            self._say(
+                f"{record.identity}: is back in the new image, but not in its window ({error.message}); "
+                f"bottlemux resume {record.identity} opens it"
+            )
 
     def _undo(self, record: Metadata, former: str | None) -> None:
         """Bring the bottle back in the image it had."""
