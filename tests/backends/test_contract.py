@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -18,11 +17,9 @@ import pytest
 from bottlemux.errors import BottlemuxError, NotFoundError, UsageError
 from bottlemux.state.store import BottleStore
 
-from .world import WRITES_AT_THE_END, git, processes, until
+from .world import WRITES_AT_THE_END, git, processes, running, until
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from backends.contract import Bottle
 
     from .world import World
@@ -37,17 +34,6 @@ def piped(
 ) -> subprocess.CompletedProcess[bytes]:
     command = bottle.claude_argv(argv, tty=False)
     return subprocess.run(command, input=stdin, capture_output=True, timeout=timeout)
-
-
-@contextlib.contextmanager
-def running(bottle: Bottle, script: str) -> Generator[None]:
-    """Run a shell ``script`` in the bottle, which has said that it is ready; its client ends with the bottle."""
-    command = bottle.claude_argv(["sh", "-c", script], tty=False)
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
-        assert program.stdout is not None
-        assert program.stdout.readline() == b"ready\n"
-        yield
-        program.communicate(timeout=30)
 
 
 class TestPrepare:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from bottlemux.state.liveness import is_alive
 from bottlemux.state.store import BottleStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from backends.contract import Bottle, BottleBackend, BottlePlan
 
@@ -32,6 +33,17 @@ echo ready
 while :; do sleep 0.1; done
 """
 """A shell program that is ready when it says so, and needs a moment at its end for a file in its home."""
+
+
+@contextlib.contextmanager
+def running(bottle: Bottle, script: str) -> Generator[None]:
+    """Run a shell ``script`` in the bottle, which has said that it is ready; its client ends with the bottle."""
+    command = bottle.claude_argv(["sh", "-c", script], tty=False)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"ready\n"
+        yield
+        program.communicate(timeout=30)
 
 
 def until(condition: Callable[[], object], what: str) -> None:

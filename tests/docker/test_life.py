@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import subprocess
@@ -19,13 +18,11 @@ from backends.docker import images, recovery, removal, walls
 from backends.docker.endpoint import find_endpoint
 from backends.docker.engine import Engine
 from bottlemux.errors import BottlemuxError, NotFoundError, UnavailableError, UsageError
-from tests.backends.world import WRITES_AT_THE_END, until
+from tests.backends.world import WRITES_AT_THE_END, running, until
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
-
-    from backends.contract import Bottle
 
     from .conftest import World
 
@@ -50,17 +47,6 @@ def test_nothing_is_left_on_the_engine(world: World) -> None:
     assert things() == before
 
 
-@contextlib.contextmanager
-def writing_at_the_end(bottle: Bottle) -> Generator[None]:
-    """Run a program in the bottle that needs a moment at its end; the client of it ends with the bottle."""
-    command = bottle.claude_argv(["sh", "-c", WRITES_AT_THE_END], tty=False)
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
-        assert program.stdout is not None
-        assert program.stdout.readline() == b"ready\n"
-        yield
-        program.communicate(timeout=30)
-
-
 @pytest.mark.parametrize("how", ["by the socket", "by the library"])
 def test_its_lock_is_held_until_its_programs_have_ended(
     world: World, monkeypatch: pytest.MonkeyPatch, how: str
@@ -68,7 +54,7 @@ def test_its_lock_is_held_until_its_programs_have_ended(
     if how == "by the library":
         monkeypatch.setattr(removal, "_remove_by_socket", lambda *_: False)
     bottle = world.launch()
-    with writing_at_the_end(bottle), ThreadPoolExecutor(1) as pool:
+    with running(bottle, WRITES_AT_THE_END), ThreadPoolExecutor(1) as pool:
         closing = pool.submit(bottle.close)
         until(lambda: not world.is_alive(bottle.identity), "its lock is free")
         assert (world.paths.bottle(bottle.identity).home / "written").exists()
@@ -83,7 +69,7 @@ def test_its_image_does_not_say_how_it_ends(world: World) -> None:
     image = spec.files.image.read_text()
     assert docker("image", "inspect", "-f", "{{.Config.StopSignal}}", image) == "SIGKILL\n"
     try:
-        with writing_at_the_end(bottle):
+        with running(bottle, WRITES_AT_THE_END):
             bottle.close()
         assert (spec.files.home / "written").exists()
     finally:
@@ -142,7 +128,7 @@ def test_one_whose_process_1_is_called_otherwise_is_found(
 def test_one_that_lost_its_sidecars_is_told_before_it_is_brought_back(world: World) -> None:
     spec = world.spec()
     bottle = world.launch(world.backend.prepare(spec))
-    with writing_at_the_end(bottle):
+    with running(bottle, WRITES_AT_THE_END):
         docker("rm", "-f", f"bottlemux-{bottle.identity}-sidecars")
         until(lambda: not world.is_alive(bottle.identity), "its lock is free")
         again = world.launch(world.backend.prepare(replace(spec, resumed=True)))
@@ -151,7 +137,7 @@ def test_one_that_lost_its_sidecars_is_told_before_it_is_brought_back(world: Wor
 
 def test_cleanup_tells_one_that_lost_its_sidecars(world: World) -> None:
     bottle = world.launch()
-    with writing_at_the_end(bottle):
+    with running(bottle, WRITES_AT_THE_END):
         docker("rm", "-f", f"bottlemux-{bottle.identity}-sidecars")
         until(lambda: not world.is_alive(bottle.identity), "its lock is free")
         world.backend.cleanup(world.backend.prepare_cleanup())
