@@ -8,6 +8,7 @@ tmux: panes are built from :meth:`Bottle.claude_argv` by the caller.
 from __future__ import annotations
 
 import abc
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self, final
 
@@ -75,15 +76,18 @@ class BottlePlan(abc.ABC):
     def details(self) -> Sequence[tuple[str, str]]:
         """Return the backend's own lines of the preflight, as label and text."""
 
-    def print(self, write: Callable[[str], object], more: Sequence[tuple[str, str]] = ()) -> None:
+    def print(
+        self, write: Callable[[str], object] | None = None, more: Sequence[tuple[str, str]] = ()
+    ) -> None:
         """Write the compact preflight: what the agent will be able to see, reach and change. No secret.
 
-        ``more`` are lines of the caller's, as label and text, to stand below the workspace.
+        Without ``write`` it goes to standard output. ``more`` are lines of the caller's, as label and text, to stand
+        below the workspace.
         """
         from backends.preflight import lines
 
         for line in lines(self, more):
-            write(line + "\n")
+            (write or sys.stdout.write)(line + "\n")
 
 
 @dataclass(frozen=True)

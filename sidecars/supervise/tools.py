@@ -62,11 +62,6 @@ class _Tools:
     def __init__(self, spec: SuperviseSpec, desk: Desk) -> None:
         self._spec = spec
         self._desk = desk
-        self._offered = {
-            name: described
-            for name, described in _DESCRIPTIONS.items()
-            if spec.can_rebuild or name != "capability-block"
-        }
 
     def server(self) -> Server[Any, Any]:
         server: Server[Any, Any] = Server("bottlemux-supervise", version="1", instructions=INSTRUCTIONS)
@@ -78,16 +73,17 @@ class _Tools:
     async def _list(self, _request: types.ListToolsRequest) -> types.ServerResult:
         tools = [
             types.Tool(name=name, description=text, inputSchema=_schema(model), _meta=_ALWAYS_LOADED)
-            for name, (model, text) in self._offered.items()
+            for name, (model, text) in _DESCRIPTIONS.items()
+            if self._spec.can_rebuild or model is not asks.CapabilityAsk
         ]
         return types.ServerResult(types.ListToolsResult(tools=tools))
 
     async def _call(self, request: types.CallToolRequest) -> types.ServerResult:
         name = request.params.name
-        if name not in self._offered:
-            raise _invalid(f"unknown tool (known: {', '.join(self._offered)})")
+        if name not in _DESCRIPTIONS:
+            raise _invalid(f"unknown tool (known: {', '.join(_DESCRIPTIONS)})")
         try:
-            arguments = self._offered[name][0].model_validate(request.params.arguments or {})
+            arguments = _DESCRIPTIONS[name][0].model_validate(request.params.arguments or {})
         except ValidationError as error:
             raise _invalid(_problems(error)) from None
         answer, failed = await self._answer(arguments)
@@ -113,9 +109,7 @@ class _Tools:
                     )
                 case _:
                     assert isinstance(arguments, asks.CapabilityAsk)  # noqa: S101 - the last one
-                    return await self._ask(
-                        "capability", arguments, lambda: checks.capability_request(arguments)
-                    )
+                    return await self._ask("capability", arguments, lambda: self._capability(arguments))
         except AlreadyAllowed as allowed:
             return {"id": "", "status": "active", "reason": str(allowed)}, False
         except Refused as refusal:
@@ -133,6 +127,11 @@ class _Tools:
             self._desk.refused(kind, refusal, _shown(arguments))
             raise
         return (await self._desk.wait(proposal, arguments.wait_s)).answer(), False
+
+    def _capability(self, ask: asks.CapabilityAsk) -> dict[str, object]:
+        if not self._spec.can_rebuild:
+            raise Refused("unavailable", "this bottle has no image to which programs could be added")
+        return checks.capability_request(ask)
 
     def _routes(self) -> tuple[Route, ...]:
         try:

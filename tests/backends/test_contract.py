@@ -44,12 +44,17 @@ class TestPrepare:
         assert tree(world.root) == before
 
     @pytest.mark.parametrize("workspace", [pytest.param("mount", marks=pytest.mark.mount), "copy", "clone"])
-    def test_prints_what_the_agent_gets(self, world: World, workspace: str) -> None:
+    def test_prints_what_the_agent_gets(
+        self, world: World, workspace: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         spec = world.spec(
             workspace=workspace, directory=world.project(repository=True), prompt="Fix\x1b[2J it"
         )
         lines: list[str] = []
-        world.backend.prepare(spec).print(lines.append)
+        plan = world.backend.prepare(spec)
+        plan.print(lines.append)
+        plan.print()
+        assert capsys.readouterr().out == "".join(lines)
         text = "".join(lines)
         assert "dev in bottle dev" in text
         assert world.backend.name in text

@@ -59,8 +59,7 @@ def test_own_client_lists_and_calls_tools(server: Server) -> None:
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [("nonsense", {}), ("egress-block", {**ASK, "token_ref": "API_TOKEN"}), ("egress-block", {"reason": "x"}),
-     ("wait-for-decision", {"id": "x", "wait_s": "1"}), ("list-egress-routes", {"all": True}),
-     ("capability-block", {"packages": ["jq"], "reason": "x"})],
+     ("wait-for-decision", {"id": "x", "wait_s": "1"}), ("list-egress-routes", {"all": True})],
 )  # fmt: skip
 def test_unknown_tools_and_arguments_are_protocol_errors(
     server: Server, tool: str, arguments: dict[str, Any]
@@ -79,6 +78,17 @@ def test_capability_is_offered_where_it_can_be_had(tmp_path: Path) -> None:
         answer = server.call("capability-block", packages=["jq"], reason="to read JSON")
         assert answer["status"] == "pending"
         assert server.call("capability-block", dockerfile_lines=["FROM evil"], reason="x")["refused"]
+
+
+def test_elsewhere_it_is_not_listed_and_who_asks_is_told(server: Server) -> None:
+    async def listed(session: ClientSession) -> list[str]:
+        return [tool.name for tool in (await session.list_tools()).tools]
+
+    assert "capability-block" not in with_client(server, listed)
+    answer = server.call("capability-block", packages=["jq"], reason="to read JSON")
+    assert (answer["status"], answer["refused"]) == ("rejected", True)
+    assert "no image to which programs could be added" in answer["reason"]
+    assert [line["reason"] for line in server.audit()] == ["not-askable"]
 
 
 def test_routes_are_listed_without_secrets(server: Server) -> None:
