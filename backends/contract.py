@@ -8,11 +8,12 @@ tmux: panes are built from :meth:`Bottle.claude_argv` by the caller.
 from __future__ import annotations
 
 import abc
+import contextlib
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self, final
 
-from bottlemux.errors import UnavailableError
+from bottlemux.errors import NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -243,6 +244,14 @@ class BottleBackend[PlanT: BottlePlan, CleanupT](abc.ABC):
     @abc.abstractmethod
     def find(self, identity: str) -> Bottle:
         """Return a handle on a running bottle of this backend; ``NotFoundError`` when it does not run."""
+
+    def end(self, identity: str) -> None:
+        """End a bottle, also what is left of one that has lost a part and that :meth:`find` does not find any more.
+
+        Only for who wants its end: :meth:`find` ends nothing, somebody else may be bringing the bottle back.
+        """
+        with contextlib.suppress(NotFoundError):
+            self.find(identity).close()
 
     def recover(self, identity: str) -> Bottle | None:  # noqa: ARG002 - for backends whose bottles can be elsewhere
         """Take up a bottle again that may run although nothing on this machine holds it; ``None`` if it does not.

@@ -176,14 +176,18 @@ class DockerBackend(LocalBackend["DockerPlan", "DockerCleanup"]):
         host_files.write_guest(plan.spec, guest.reporting_files(plan.spec))
 
     def find(self, identity: str) -> Bottle:
-        """Return a handle on a running bottle. What is left of one that lost its agent's container is ended."""
+        """Return a handle on a running bottle; one that lost its agent's container runs no more."""
         files = self.paths.bottle(identity)
         status = read_status(files)
-        if status is not None and is_alive(files) and not self._is_whole(identity, status):
-            self._bottle(identity).close()
-        if status is None or not is_alive(files):
+        if status is None or not is_alive(files) or not self._is_whole(identity, status):
             raise NotFoundError(f"{identity} does not run", hint=f"bottlemux resume {identity}")
         return self._bottle(identity)
+
+    def end(self, identity: str) -> None:
+        """End a bottle, or what is left of one that lost its agent's container."""
+        files = self.paths.bottle(identity)
+        if read_status(files) is not None and is_alive(files):
+            self._bottle(identity).close()
 
     def _is_whole(self, identity: str, status: RuntimeStatus) -> bool:
         """Say whether the agent's container runs too, or is still being started: that is its launcher's."""

@@ -140,6 +140,7 @@ def running_bottle(context: Context, record: Metadata) -> Bottle | None:
         return _backend_of(context, record).recover(record.identity)
     with contextlib.suppress(NotFoundError):
         return find_bottle(context, record)
+    _backend_of(context, record).end(record.identity)
     return None
 
 
@@ -233,8 +234,7 @@ def stop(context: Context, identity: str) -> None:
     if alive:
         status = read_status(files)
         backend = status.backend if status else context.store.load(identity).backend
-        with contextlib.suppress(NotFoundError):
-            get_bottle_backend(backend, paths=context.paths).find(identity).close()
+        get_bottle_backend(backend, paths=context.paths).end(identity)
     else:
         _end_unheld(context, identity)
         files.status.unlink(

@@ -100,6 +100,18 @@ def test_one_that_cannot_be_stopped_is_removed(
     assert not world.is_alive(bottle.identity)
 
 
+def test_who_looks_at_one_that_is_ending_ends_nothing(world: World) -> None:
+    bottle = world.launch()
+    docker("kill", f"bottlemux-{bottle.identity}")
+    with pytest.raises(NotFoundError, match="does not run"):
+        world.backend.find(bottle.identity)
+    assert world.is_alive(bottle.identity)
+    assert world.paths.bottle(bottle.identity).runtime.is_dir()
+    world.backend.end(bottle.identity)
+    assert not world.is_alive(bottle.identity)
+    assert [name for name in things() if bottle.identity in name] == []
+
+
 @pytest.mark.parametrize("which", ["", "-sidecars"], ids=["agent", "sidecars"])
 @pytest.mark.parametrize("how", [["stop", "-t", "1"], ["rm", "-f"]], ids=lambda words: words[0])
 def test_it_is_brought_back(world: World, which: str, how: list[str]) -> None:
