@@ -121,6 +121,7 @@ def test_it_is_brought_back(world: World, which: str, how: list[str]) -> None:
     docker(*how, f"bottlemux-{bottle.identity}{which}")
     with pytest.raises(NotFoundError):
         world.backend.find(bottle.identity)
+    world.backend.end(bottle.identity)
     again = world.launch(world.backend.prepare(replace(spec, resumed=True)))
     assert again.exec("cat ~/note").stdout == "kept\n"
 
